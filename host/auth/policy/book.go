@@ -1,0 +1,129 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/auth/memo"
+	"github.com/ory/ladon"
+)
+
+// Effect is what the policies say to a request.
+type Effect int
+
+// The effects, from the weakest to the strongest.
+const (
+	// Silent: no policy speaks of it, so it is not allowed.
+	Silent Effect = iota
+	Allow
+	Deny
+)
+
+// Decision is an answer and the policy that gave it.
+type Decision struct {
+	Effect Effect
+	// Policy is the id of the deciding policy; empty if Effect is Silent.
+	Policy string
+}
+
+// Allowed reports whether the request may go on.
+func (d Decision) Allowed() bool { return d.Effect == Allow }
+
+// Book decides by a fixed set of policies and remembers its decisions. It is
+// safe for concurrent use. To change a policy, make a new Book.
+type Book struct {
+	index *Index
+	memo  *memo.Memo[question, Decision]
+}
+
+type question struct{ subject, action, resource string }
+
+// remembered bounds the decisions that a Book keeps.
+const remembered = 4096
+
+// NewBook returns a Book of the policies, or the Error of the first one that is
+// not allowed; see the package doc.
+func NewBook(policies ...*Policy) (*Book, error) {
+	copies := make([]*Policy, len(policies))
+	for i, p := range policies {
+		own := *p
+		copies[i] = &own
+	}
+	index, err := NewIndex(copies...)
+	if err != nil {
+		return nil, err
+	}
+	return &Book{index: index, memo: memo.New[question, Decision](remembered)}, nil
+}
+
+// Names reports whether any policy names the subject.
+func (b *Book) Names(subject string) bool { return b.index.names(subject) }
+
+// Decide says whether the subject may do the action to the resource.
+func (b *Book) Decide(ctx context.Context, subject, action, resource string) (Decision, error) {
+	// Most policies are for every resource: one remembered answer serves all.
+	q := question{subject: subject, action: action}
+	if d, known := b.memo.Get(q); known {
+		return d, nil
+	}
+	candidates := b.index.candidates(subject, action)
+	if !anyResource(candidates) {
+		q.resource = resource
+		if d, known := b.memo.Get(q); known && resource != "" {
+			return d, nil
+		}
+	}
+	d, err := b.ask(ctx, &ladon.Request{Subject: subject, Action: action, Resource: resource}, candidates)
+	if err != nil {
+		return Decision{}, err
+	}
+	if q.resource != "" || anyResource(candidates) {
+		b.memo.Put(b.memo.Era(), q, d)
+	}
+	return d, nil
+}
+
+func (b *Book) ask(ctx context.Context, r *ladon.Request, candidates ladon.Policies) (Decision, error) {
+	seen := &witness{}
+	judge := ladon.Ladon{Manager: b.index, Matcher: literalMatcher{}, AuditLogger: seen, Metric: ladon.DefaultMetric}
+	err := judge.DoPoliciesAllow(ctx, r, candidates)
+	switch {
+	case err == nil:
+		return Decision{Effect: Allow, Policy: seen.last}, nil
+	case errors.Is(err, ladon.ErrRequestForcefullyDenied):
+		return Decision{Effect: Deny, Policy: seen.last}, nil
+	case errors.Is(err, ladon.ErrRequestDenied):
+		return Decision{}, nil
+	}
+	return Decision{}, host.Errorf(host.CodeInternal, "deciding %s for %s: %w", r.Action, r.Subject, err)
+}
+
+// anyResource reports whether none of the policies looks at the resource.
+func anyResource(policies ladon.Policies) bool {
+	return !slices.ContainsFunc(policies, func(p ladon.Policy) bool {
+		return !slices.Contains(p.GetResources(), "*")
+	})
+}
+
+// witness notes which policy decided last.
+type witness struct{ last string }
+
+// LogRejectedAccessRequest notes the denying policy, if one did.
+func (w *witness) LogRejectedAccessRequest(_ context.Context, _ *ladon.Request, _, deciders ladon.Policies) {
+	w.note(deciders)
+}
+
+// LogGrantedAccessRequest notes an allowing policy.
+func (w *witness) LogGrantedAccessRequest(_ context.Context, _ *ladon.Request, _, deciders ladon.Policies) {
+	w.note(deciders)
+}
+
+func (w *witness) note(deciders ladon.Policies) {
+	if len(deciders) > 0 {
+		w.last = deciders[len(deciders)-1].GetID()
+	}
+}
+
+var _ ladon.AuditLogger = (*witness)(nil)
