@@ -1,0 +1,232 @@
+package sdktest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+
+	manifest "github.com/callboard-dev/callboard/schemas/manifest/v1"
+	plugin "github.com/callboard-dev/callboard/schemas/plugin/v1"
+	httpv1 "github.com/callboard-dev/callboard/schemas/service/http/v1"
+)
+
+// maxRedirects is how many redirects one request follows.
+const maxRedirects = 10
+
+// Request is one request that reached an upstream: after authentication by the
+// host, without the body of the answer.
+type Request struct {
+	Method string
+	URL    string
+	Header http.Header
+	Body   []byte
+	Status int // that the upstream answered
+}
+
+// cachedAnswer is an answer that can be confirmed by its entity tag.
+type cachedAnswer struct {
+	etag     string
+	response httpv1.Response
+}
+
+// Requests returns the requests that reached upstreams so far, redirects
+// included.
+func (h *Host) Requests() []Request {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.requests)
+}
+
+// httpDo sends one request within the grant and follows its redirects. Answers
+// to GET with an entity tag are kept and confirmed the next time.
+func (h *Host) httpDo(ctx context.Context, in httpv1.Request) (any, *plugin.Error) {
+	target, err := url.Parse(in.URL)
+	if err != nil {
+		return nil, fault(plugin.CodeInvalid, "reading the URL: %v", err)
+	}
+	method, body := in.Method, in.Body
+	for range maxRedirects + 1 {
+		permission, refusal := h.grantFor(target)
+		if refusal != nil {
+			return nil, refusal
+		}
+		r, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
+		if err != nil {
+			return nil, fault(plugin.CodeInvalid, "making the request: %v", err)
+		}
+		for name, values := range in.Header {
+			r.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
+		}
+		out, refusal := h.exchange(r, body, permission)
+		if refusal != nil {
+			return nil, refusal
+		}
+		location := http.Header(out.Header).Get("Location")
+		if location == "" || !isRedirect(out.Status) {
+			return out, nil
+		}
+		if target, err = target.Parse(location); err != nil {
+			return nil, fault(plugin.CodeUpstream, "reading the redirect: %v", err)
+		}
+		if out.Status < 307 && method != http.MethodHead {
+			method, body = http.MethodGet, nil
+		}
+	}
+	return nil, fault(plugin.CodeUpstream, "%s redirects more than %d times", in.URL, maxRedirects)
+}
+
+func isRedirect(status int) bool {
+	return slices.Contains([]int{301, 302, 303, 307, 308}, status)
+}
+
+// exchange authenticates, confirms, sends and records one request.
+func (h *Host) exchange(r *http.Request, body []byte, p *manifest.Permission) (httpv1.Response, *plugin.Error) {
+	key := r.Method + " " + r.URL.String() + " " + r.Header.Get("Accept")
+	if refusal := h.authenticate(r, p.Auth); refusal != nil {
+		return httpv1.Response{}, refusal
+	}
+	h.mu.Lock()
+	kept, known := h.etags[key]
+	h.mu.Unlock()
+	if known && r.Header.Get("If-None-Match") == "" {
+		r.Header.Set("If-None-Match", kept.etag)
+	} else {
+		known = false
+	}
+	answer, refusal := h.send(r)
+	if refusal != nil {
+		return httpv1.Response{}, refusal
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.requests = append(h.requests, Request{Method: r.Method, URL: r.URL.String(), Header: r.Header, Body: body, Status: answer.Status})
+	if known && answer.Status == http.StatusNotModified {
+		kept.response.Cached = true
+		return kept.response, nil
+	}
+	if etag := http.Header(answer.Header).Get("ETag"); etag != "" && r.Method == http.MethodGet && answer.Status == http.StatusOK {
+		h.etags[key] = cachedAnswer{etag, answer}
+	}
+	return answer, nil
+}
+
+// send hands the request to the origin's handler, or to the network.
+func (h *Host) send(r *http.Request) (httpv1.Response, *plugin.Error) {
+	origin := originOf(r.URL)
+	var answer *http.Response
+	switch handler := h.origins[origin]; {
+	case handler != nil:
+		recorder := httptest.NewRecorder()
+		r.RequestURI, r.RemoteAddr, r.Host = r.URL.RequestURI(), "192.0.2.1:1234", r.URL.Host
+		handler.ServeHTTP(recorder, r)
+		answer = recorder.Result()
+	case h.network != nil:
+		var err error
+		if answer, err = h.network.Do(r); err != nil {
+			return httpv1.Response{}, fault(plugin.CodeUpstream, "%v", err)
+		}
+	default:
+		return httpv1.Response{}, fault(plugin.CodeUpstream,
+			"the test gives no upstream for %s: add sdktest.Upstream(%q, handler)", origin, origin)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return httpv1.Response{}, fault(plugin.CodeUpstream, "reading the answer of %s: %v", origin, err)
+	}
+	return httpv1.Response{Status: answer.StatusCode, Header: answer.Header, Body: body}, nil
+}
+
+// grantFor returns the permission that reaches the URL.
+func (h *Host) grantFor(target *url.URL) (*manifest.Permission, *plugin.Error) {
+	if target.Scheme != "http" && target.Scheme != "https" || target.Host == "" || target.User != nil {
+		return nil, fault(plugin.CodeInvalid, "%q is not an http or https URL without credentials", target.Redacted())
+	}
+	for i := range h.manifest.Permissions {
+		p := &h.manifest.Permissions[i]
+		if p.Type != httpv1.Name {
+			continue
+		}
+		for _, host := range p.Hosts {
+			origin, err := normalOrigin(h.expand(host))
+			if err == nil && origin == originOf(target) {
+				return p, nil
+			}
+		}
+	}
+	return nil, &plugin.Error{
+		Code: plugin.CodeNotGranted, Message: fmt.Sprintf("requests to %s are not granted", originOf(target)),
+		Hint: "Name the origin under permissions, http/v1, hosts of " + h.file + ".",
+	}
+}
+
+// expand replaces "${config.key}" by the configured value.
+func (h *Host) expand(s string) string {
+	name, ok := strings.CutPrefix(s, "${config.")
+	if !ok {
+		return s
+	}
+	var values map[string]any
+	if json.Unmarshal(h.config, &values) != nil {
+		return ""
+	}
+	text, _ := values[strings.TrimSuffix(name, "}")].(string)
+	return text
+}
+
+// authenticate adds the credential that the manifest names. A required secret
+// without a value refuses the request; an optional one lets it go bare.
+func (h *Host) authenticate(r *http.Request, auth *manifest.Auth) *plugin.Error {
+	if auth == nil {
+		return nil
+	}
+	value, given := h.secrets[auth.Secret]
+	if !given {
+		for _, s := range h.manifest.Secrets {
+			if s.Name == auth.Secret && s.Required {
+				return fault(plugin.CodeNotReady, "the secret %q has no value: add sdktest.Secret", auth.Secret)
+			}
+		}
+		return nil
+	}
+	switch auth.Type {
+	case "bearer":
+		r.Header.Set("Authorization", "Bearer "+value)
+	case "header":
+		r.Header.Set(auth.Name, value)
+	case "basic":
+		r.SetBasicAuth(h.expand(auth.Username), value)
+	case "query":
+		q := r.URL.Query()
+		q.Set(auth.Name, value)
+		r.URL.RawQuery = q.Encode()
+	default:
+		return fault(plugin.CodeInternal, "the manifest's auth type %q is unknown", auth.Type)
+	}
+	return nil
+}
+
+// originOf returns "scheme://host:port" in lower case, the port always there.
+func originOf(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
+	}
+	return strings.ToLower(u.Scheme + "://" + u.Hostname() + ":" + port)
+}
+
+// normalOrigin reads an origin, or the origin of a longer URL.
+func normalOrigin(s string) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme == "" || u.Host == "" {
+		return "", fmt.Errorf("%q is not an origin like https://api.example.com", s)
+	}
+	return originOf(u), nil
+}

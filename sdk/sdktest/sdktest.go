@@ -1,0 +1,179 @@
+// Package sdktest is an in-memory portal for the tests of a plugin: the same
+// source that becomes a guest runs in the test's own process, behind the same
+// envelope, with the services that its plugin.yaml asks for and no others.
+//
+//	func TestGreeting(t *testing.T) {
+//		host := sdktest.New(t, New(), sdktest.Config(map[string]any{"greeting": "Hi"}))
+//		response, err := host.Route(route.Request{OperationID: "getGreeting", Params: map[string]string{"name": "Ann"}})
+//		...
+//	}
+//
+// What the real host refuses, this one refuses too: an origin outside the
+// allow-list, a store beyond its quota, a view that is not in the manifest, a
+// status that the fragment does not declare, a tree that could not be shown.
+// What depends on isolation (memory, run time, output size) is not tried here:
+// "callboard plugin run" does that.
+//
+// The package imports net/http and is for tests only.
+package sdktest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	manifest "github.com/callboard-dev/callboard/schemas/manifest/v1"
+	plugin "github.com/callboard-dev/callboard/schemas/plugin/v1"
+	logv1 "github.com/callboard-dev/callboard/schemas/service/log/v1"
+	"github.com/callboard-dev/callboard/sdk"
+)
+
+// TB is the part of testing.TB that a Host uses.
+type TB interface {
+	Helper()
+	Context() context.Context
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// Host is a portal with one tenant and one plugin. Its methods may be called
+// from several goroutines.
+type Host struct {
+	tb       TB
+	plugin   *sdk.Plugin
+	manifest *manifest.Manifest
+	routes   map[string]operation
+
+	file     string
+	tenant   string
+	caller   sdk.Caller
+	config   json.RawMessage
+	secrets  map[string]string
+	refused  map[string]bool
+	network  *http.Client
+	origins  map[string]http.Handler
+	deadline time.Duration
+
+	mu       sync.Mutex
+	now      time.Time
+	store    map[string]stored
+	entities []entity
+	logs     []logv1.Line
+	requests []Request
+	etags    map[string]cachedAnswer
+}
+
+// New returns a portal in which the plugin is enabled with all permissions of
+// its plugin.yaml granted. The test fails at once where plugin.yaml cannot be
+// read, or does not name exactly what the plugin offers.
+func New(tb TB, p *sdk.Plugin, options ...Option) *Host {
+	tb.Helper()
+	h := &Host{
+		tb: tb, plugin: p, file: manifest.FileName, tenant: "test",
+		caller:  sdk.Caller{Kind: "user", Name: "tester", Role: "admin"},
+		secrets: map[string]string{}, refused: map[string]bool{}, origins: map[string]http.Handler{},
+		now: time.Now(), store: map[string]stored{}, etags: map[string]cachedAnswer{},
+	}
+	for _, o := range options {
+		if err := o(h); err != nil {
+			tb.Fatalf("sdktest: %v", err)
+			return h
+		}
+	}
+	if err := h.open(); err != nil {
+		tb.Fatalf("sdktest: %v", err)
+	}
+	return h
+}
+
+// open reads the manifest and compares it with the plugin.
+func (h *Host) open() error {
+	if err := h.plugin.Err(); err != nil {
+		return err
+	}
+	m, err := readManifest(h.file)
+	if err != nil {
+		return err
+	}
+	h.manifest = m
+	if h.routes, err = operations(m); err != nil {
+		return err
+	}
+	if err := h.sameOffers(); err != nil {
+		return err
+	}
+	h.config, err = withDefaults(m, h.config)
+	return err
+}
+
+// Manifest returns the decoded plugin.yaml.
+func (h *Host) Manifest() *manifest.Manifest { return h.manifest }
+
+// call sends one call through the envelope, as a real host does.
+func (h *Host) call(capability, method string, request, answer any) error {
+	h.tb.Helper()
+	body, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	in, err := json.Marshal(plugin.Call{
+		ABI: plugin.ABI, Capability: capability, Method: method, Tenant: h.tenant,
+		Caller: plugin.Caller(h.caller), DeadlineMillis: h.deadline.Milliseconds(), Body: body,
+	})
+	if err != nil {
+		return err
+	}
+	var result plugin.Result
+	if err := json.Unmarshal(h.plugin.Call(h.tb.Context(), h.serve, in), &result); err != nil {
+		return err
+	}
+	if e := result.Error; e != nil {
+		return &sdk.Error{
+			Code: sdk.Code(e.Code), Message: e.Message, Hint: e.Hint,
+			RetryAfter: time.Duration(e.RetryAfterSeconds) * time.Second,
+		}
+	}
+	return json.Unmarshal(result.Body, answer)
+}
+
+// serve answers the plugin's host calls.
+func (h *Host) serve(ctx context.Context, call plugin.HostCall) plugin.Result {
+	handle, ok := services[door{call.Service, call.Method}]
+	if !ok {
+		return refuse(plugin.CodeUnsupported, "this host has no service %s with a method %q", call.Service, call.Method)
+	}
+	if needsPermission[call.Service] && !h.granted(call.Service) {
+		return refuse(plugin.CodeNotGranted, "%s is not granted to this plugin", call.Service)
+	}
+	answer, fault := handle(h, ctx, call.Body)
+	if fault != nil {
+		return plugin.Result{Error: fault}
+	}
+	if answer == nil {
+		return plugin.Result{}
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return refuse(plugin.CodeInternal, "encoding an answer of %s: %v", call.Service, err)
+	}
+	return plugin.Result{Body: body}
+}
+
+// granted says whether the manifest asks for the service and the test did not
+// refuse it.
+func (h *Host) granted(service string) bool { return h.permission(service) != nil }
+
+// permission returns the granted permission of a service, or nil.
+func (h *Host) permission(service string) *manifest.Permission {
+	if h.refused[service] {
+		return nil
+	}
+	for i := range h.manifest.Permissions {
+		if h.manifest.Permissions[i].Type == service {
+			return &h.manifest.Permissions[i]
+		}
+	}
+	return nil
+}
