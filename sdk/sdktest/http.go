@@ -155,8 +155,7 @@ func (h *Host) grantFor(target *url.URL) (*manifest.Permission, *plugin.Error) {
 			continue
 		}
 		for _, host := range p.Hosts {
-			origin, err := normalOrigin(h.expand(host))
-			if err == nil && origin == originOf(target) {
+			if slices.ContainsFunc(h.expand(host), func(origin string) bool { return reaches(origin, target) }) {
 				return p, nil
 			}
 		}
@@ -167,18 +166,33 @@ func (h *Host) grantFor(target *url.URL) (*manifest.Permission, *plugin.Error) {
 	}
 }
 
-// expand replaces "${config.key}" by the configured value.
-func (h *Host) expand(s string) string {
-	name, ok := strings.CutPrefix(s, "${config.")
+// reaches says whether an origin of the grant, which may be a pattern like
+// "https://*.example.com", is that of the URL.
+func reaches(granted string, target *url.URL) bool {
+	origin, err := normalOrigin(granted)
+	if err != nil {
+		return false
+	}
+	scheme, below, wild := strings.Cut(origin, "://*.")
+	if !wild {
+		return origin == originOf(target)
+	}
+	asked, ok := strings.CutPrefix(originOf(target), scheme+"://")
+	return ok && strings.HasSuffix(asked, "."+below)
+}
+
+// expand replaces "${config.key}" by the configured value, and
+// "${config.list[].key}" by one for each item. Other text is returned as it is.
+func (h *Host) expand(s string) []string {
+	path, ok := strings.CutPrefix(s, "${config.")
 	if !ok {
-		return s
+		return []string{s}
 	}
-	var values map[string]any
+	var values any
 	if json.Unmarshal(h.config, &values) != nil {
-		return ""
+		return nil
 	}
-	text, _ := values[strings.TrimSuffix(name, "}")].(string)
-	return text
+	return lookup(values, strings.ReplaceAll(strings.TrimSuffix(path, "}"), "[]", ""))
 }
 
 // authenticate adds the credential that the manifest names. A required secret
@@ -202,7 +216,7 @@ func (h *Host) authenticate(r *http.Request, auth *manifest.Auth) *plugin.Error 
 	case "header":
 		r.Header.Set(auth.Name, value)
 	case "basic":
-		r.SetBasicAuth(h.expand(auth.Username), value)
+		r.SetBasicAuth(strings.Join(h.expand(auth.Username), ""), value)
 	case "query":
 		q := r.URL.Query()
 		q.Set(auth.Name, value)
