@@ -1,0 +1,253 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/fragment"
+	"github.com/callboard-dev/callboard/host/plugin/schema"
+	"github.com/callboard-dev/callboard/schemas/capability/route/v1"
+	"github.com/callboard-dev/callboard/schemas/capability/view/v1"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+	httpv1 "github.com/callboard-dev/callboard/schemas/service/http/v1"
+)
+
+// semantics checks what a JSON Schema cannot say.
+func (c *checker) semantics(m *manifestv1.Manifest) {
+	c.hostRange(m.Callboard)
+	c.capabilities(m)
+	c.configSchema(m)
+	c.secrets(m)
+	for i := range m.Permissions {
+		c.permission(m, i)
+	}
+	c.limits(m.Limits)
+}
+
+// hostRange checks that this host can run the plugin, and that any could.
+func (c *checker) hostRange(s string) {
+	at := []string{"callboard"}
+	const example = `write a range of host versions, for example ">=0.1.0 <1.0.0"`
+	r, err := semver.NewConstraint(s)
+	if err != nil {
+		c.fault(at, fmt.Sprintf("is %q, which is not a version range", s), example)
+		return
+	}
+	if impossible(s) {
+		c.fault(at, fmt.Sprintf("is %q, which no version can satisfy", s), example)
+		return
+	}
+	v := semver.MustParse(host.Version)
+	if r.Check(v) {
+		return
+	}
+	hint := "update Callboard, or install a release of the plugin for " + host.Version
+	if next := v.IncMajor(); !r.Check(&next) && slices.ContainsFunc(bounds(s), func(b *semver.Version) bool { return b.LessThan(v) }) {
+		hint = "this release is for an older Callboard: install a newer release of the plugin"
+	}
+	c.fault(at, fmt.Sprintf("is %q, but this host is %s", s, host.Version), hint)
+}
+
+// bounds returns the versions that a range names.
+func bounds(s string) []*semver.Version {
+	var out []*semver.Version
+	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(" ,|<>=!~^", r) }) {
+		if v, err := semver.NewVersion(strings.NewReplacer("x", "0", "X", "0", "*", "0").Replace(word)); err == nil {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// impossible reports whether no version satisfies the range. A range is made
+// of intervals whose ends are the versions it names, so it is enough to try
+// each end and its neighbours.
+func impossible(s string) bool {
+	r, err := semver.NewConstraint(s)
+	if err != nil {
+		return true
+	}
+	candidates := []*semver.Version{semver.MustParse("0.0.0"), semver.MustParse("999999.0.0")}
+	for _, b := range bounds(s) {
+		patch, minor, major := b.IncPatch(), b.IncMinor(), b.IncMajor()
+		candidates = append(candidates, b, &patch, &minor, &major)
+		if b.Patch() > 0 {
+			candidates = append(candidates, semver.New(b.Major(), b.Minor(), b.Patch()-1, "", ""))
+		}
+		if b.Minor() > 0 {
+			candidates = append(candidates, semver.New(b.Major(), b.Minor()-1, 999999, "", ""))
+		}
+		if b.Major() > 0 {
+			candidates = append(candidates, semver.New(b.Major()-1, 999999, 999999, "", ""))
+		}
+	}
+	return !slices.ContainsFunc(candidates, r.Check)
+}
+
+func (c *checker) capabilities(m *manifestv1.Manifest) {
+	seen := map[string]bool{}
+	for i := range m.Capabilities {
+		capability := &m.Capabilities[i]
+		at := []string{"capabilities", strconv.Itoa(i)}
+		if seen[capability.Type] {
+			c.fault(append(at, "type"), fmt.Sprintf("offers %s twice", capability.Type), "merge the two entries")
+		}
+		seen[capability.Type] = true
+		if capability.Type == route.Name {
+			_, faults := fragment.Compile(capability.OpenAPI)
+			for _, f := range faults {
+				c.fault(append(append(slices.Clone(at), "openapi"), f.Path...), f.Message, f.Hint)
+			}
+		}
+		c.views(capability.Views, append(at, "views"))
+		c.schedules(capability.Schedules, append(at, "schedules"))
+	}
+}
+
+func (c *checker) views(views []manifestv1.View, at []string) {
+	seen := map[string]bool{}
+	for i, v := range views {
+		here := append(slices.Clone(at), strconv.Itoa(i))
+		if seen[v.ID] {
+			c.faultf(append(here, "id"), "is %q, which another view has", v.ID)
+		}
+		seen[v.ID] = true
+		entity := v.Slot == view.SlotEntityTab || v.Slot == view.SlotEntityCard
+		if v.When != nil && !entity {
+			c.faultf(append(here, "when"), "applies to the entity slots only, not to %s", v.Slot)
+		}
+	}
+}
+
+func (c *checker) schedules(schedules []manifestv1.Schedule, at []string) {
+	seen := map[string]bool{}
+	for i, s := range schedules {
+		here := append(slices.Clone(at), strconv.Itoa(i))
+		if seen[s.ID] {
+			c.faultf(append(here, "id"), "is %q, which another schedule has", s.ID)
+		}
+		seen[s.ID] = true
+		if d, err := time.ParseDuration(s.Every); err != nil || d < MinEvery {
+			c.fault(append(here, "every"), fmt.Sprintf("is %q", s.Every), "write a Go duration of at least 1m, for example 5m")
+		}
+	}
+}
+
+func (c *checker) configSchema(m *manifestv1.Manifest) {
+	if m.Config == nil {
+		return
+	}
+	if _, err := schema.Compile("config", m.Config.Schema); err != nil {
+		c.fault([]string{"config", "schema"}, "is not a usable JSON Schema 2020-12: "+err.Error(), "")
+		return
+	}
+	if m.Config.UI == nil {
+		return
+	}
+	for i, key := range m.Config.UI.Order {
+		if !c.configHas([]string{key}) {
+			c.faultf([]string{"config", "ui", "order", strconv.Itoa(i)}, "names %q, which the schema does not have", key)
+		}
+	}
+}
+
+// configHas reports whether the configuration's schema has a property at the
+// path; an element ending in [] is a list.
+func (c *checker) configHas(path []string) bool {
+	root, _ := c.doc.value.(map[string]any)
+	config, _ := root["config"].(map[string]any)
+	node, _ := config["schema"].(map[string]any)
+	for _, key := range path {
+		name, each := strings.CutSuffix(key, "[]")
+		properties, _ := node["properties"].(map[string]any)
+		if node, _ = properties[name].(map[string]any); node == nil {
+			return false
+		}
+		if each {
+			if node, _ = node["items"].(map[string]any); node == nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (c *checker) secrets(m *manifestv1.Manifest) {
+	seen := map[string]bool{}
+	for i, s := range m.Secrets {
+		at := []string{"secrets", strconv.Itoa(i)}
+		if seen[s.Name] {
+			c.faultf(append(at, "name"), "is %q, which another secret has", s.Name)
+		}
+		seen[s.Name] = true
+		used := slices.ContainsFunc(m.Permissions, func(p manifestv1.Permission) bool {
+			return p.Auth != nil && p.Auth.Secret == s.Name
+		})
+		if !used {
+			c.fault(at, fmt.Sprintf("%q is used by no permission", s.Name), "name it in an http/v1 permission's auth.secret: plugins never see a secret, so nothing else can use it")
+		}
+	}
+}
+
+func (c *checker) permission(m *manifestv1.Manifest, i int) {
+	p := &m.Permissions[i]
+	at := []string{"permissions", strconv.Itoa(i)}
+	if p.Type != httpv1.Name {
+		twice := slices.ContainsFunc(m.Permissions[:i], func(q manifestv1.Permission) bool { return q.Type == p.Type })
+		if twice {
+			c.fault(append(at, "type"), fmt.Sprintf("asks for %s twice", p.Type), "merge the two entries")
+		}
+	}
+	for n, h := range p.Hosts {
+		here := append(slices.Clone(at), "hosts", strconv.Itoa(n))
+		o, err := ParseOrigin(h)
+		if err != nil {
+			e := host.AsError(err)
+			c.fault(here, e.Message, e.Hint)
+		} else if o.Config != nil && !c.configHas(o.Config) {
+			c.fault(here, fmt.Sprintf("refers to %s, which config.schema does not have", h), "add the property to config.schema")
+		}
+	}
+	if p.Auth == nil {
+		return
+	}
+	known := make([]string, 0, len(m.Secrets))
+	for _, s := range m.Secrets {
+		known = append(known, s.Name)
+	}
+	if !slices.Contains(known, p.Auth.Secret) {
+		hint := "add it to secrets"
+		if near := schema.Nearest(p.Auth.Secret, known); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		c.fault(append(at, "auth", "secret"), fmt.Sprintf("names %q, which is not one of the manifest's secrets", p.Auth.Secret), hint)
+	}
+	if strings.Contains(p.Auth.Username, "${") {
+		if o, err := ParseOrigin(p.Auth.Username); err != nil || !c.configHas(o.Config) {
+			c.fault(append(at, "auth", "username"), fmt.Sprintf("refers to %q, which config.schema does not have", p.Auth.Username), "write ${config.key}")
+		}
+	}
+}
+
+func (c *checker) limits(l manifestv1.Limits) {
+	if l.Timeout != "" {
+		if d, err := time.ParseDuration(l.Timeout); err != nil || d <= 0 {
+			c.fault([]string{"limits", "timeout"}, fmt.Sprintf("is %q", l.Timeout), "write a Go duration, for example 10s")
+		}
+	}
+	for field, s := range map[string]string{"memory": l.Memory, "output": l.Output} {
+		if s == "" {
+			continue
+		}
+		if _, err := Bytes(s); err != nil {
+			e := host.AsError(err)
+			c.fault([]string{"limits", field}, e.Message, e.Hint)
+		}
+	}
+}
