@@ -13,6 +13,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"path/filepath"
 
 	"github.com/callboard-dev/callboard/host"
@@ -116,7 +117,7 @@ func (k hostKey) cipher(tenant host.TenantID) (cipher.AEAD, error) {
 	}
 	aead, err := chacha20poly1305.NewX(key)
 	if err != nil {
-		return nil, host.Errorf(host.CodeInternal, "making a cipher: %w", err)
+		return nil, fmt.Errorf("making a cipher: %w", err)
 	}
 	return aead, nil
 }
@@ -127,7 +128,7 @@ func (k hostKey) derive(tenant host.TenantID, purpose string) ([]byte, error) {
 	}
 	key, err := hkdf.Key(sha256.New, k.key, nil, "callboard\x00"+string(tenant)+"\x00"+purpose, keySize)
 	if err != nil {
-		return nil, host.Errorf(host.CodeInternal, "deriving a key: %w", err)
+		return nil, fmt.Errorf("deriving a key: %w", err)
 	}
 	return key, nil
 }

@@ -4,6 +4,7 @@ package password
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -77,7 +78,7 @@ func New(s Settings) (*Hasher, error) {
 	}
 	decoy, err := argon2id.CreateHash(host.NewID(""), &h.params)
 	if err != nil {
-		return nil, host.Errorf(host.CodeInternal, "making a password hash: %w", err)
+		return nil, fmt.Errorf("making a password hash: %w", err)
 	}
 	h.decoy = decoy
 	return h, nil
@@ -122,7 +123,7 @@ func (h *Hasher) Hash(ctx context.Context, text string) (string, error) {
 	defer done()
 	encoded, err := argon2id.CreateHash(canonical(text), &h.params)
 	if err != nil {
-		return "", host.Errorf(host.CodeInternal, "hashing a password: %w", err)
+		return "", fmt.Errorf("hashing a password: %w", err)
 	}
 	return encoded, nil
 }
@@ -145,7 +146,7 @@ func (h *Hasher) Compare(ctx context.Context, text, encoded string) (same, stale
 	defer done()
 	same, params, err := argon2id.CheckHash(canonical(text), encoded)
 	if err != nil {
-		return false, false, host.Errorf(host.CodeInternal, "reading a stored password hash: %w", err)
+		return false, false, fmt.Errorf("reading a stored password hash: %w", err)
 	}
 	if !same || !known {
 		return false, false, nil

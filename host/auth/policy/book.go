@@ -3,9 +3,9 @@ package policy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
-	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/auth/memo"
 	"github.com/ory/ladon"
 )
@@ -97,7 +97,7 @@ func (b *Book) ask(ctx context.Context, r *ladon.Request, candidates ladon.Polic
 	case errors.Is(err, ladon.ErrRequestDenied):
 		return Decision{}, nil
 	}
-	return Decision{}, host.Errorf(host.CodeInternal, "deciding %s for %s: %w", r.Action, r.Subject, err)
+	return Decision{}, fmt.Errorf("deciding %s for %s: %w", r.Action, r.Subject, err)
 }
 
 // anyResource reports whether none of the policies looks at the resource.
