@@ -3,6 +3,7 @@ package sdktest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 	"github.com/callboard-dev/callboard/sdk/view"
 )
 
-// Route calls an operation. Method and path are filled from the manifest. The
+// Route calls an operation. Method, path and the defaults of query parameters
+// are filled from the manifest; values are not checked against its schemas. The
 // test fails where the manifest does not declare the operation or the status
 // that it answers. The error is the *sdk.Error that the caller would get.
 func (h *Host) Route(r route.Request) (route.Response, error) {
@@ -24,7 +26,7 @@ func (h *Host) Route(r route.Request) (route.Response, error) {
 		h.tb.Fatalf("sdktest: %s declares no operation %q", h.file, r.OperationID)
 		return route.Response{}, nil
 	}
-	r.Method, r.Path = op.method, op.path
+	r.Method, r.Path, r.Query = op.method, op.path, op.withDefaults(r.Query)
 	var out route.Response
 	if err := h.call(routev1.Name, routev1.MethodHandle, r, &out); err != nil {
 		return route.Response{}, err
@@ -34,6 +36,23 @@ func (h *Host) Route(r route.Request) (route.Response, error) {
 			r.OperationID, out.Status, h.file, op.statuses)
 	}
 	return out, nil
+}
+
+// withDefaults adds the defaults of query parameters that are not given.
+func (o operation) withDefaults(query map[string][]string) map[string][]string {
+	if len(o.defaults) == 0 {
+		return query
+	}
+	out := maps.Clone(query)
+	if out == nil {
+		out = map[string][]string{}
+	}
+	for name, value := range o.defaults {
+		if _, given := out[name]; !given {
+			out[name] = []string{value}
+		}
+	}
+	return out
 }
 
 // RouteJSON calls an operation and decodes its answer into out.

@@ -53,7 +53,7 @@ func (h *Host) httpDo(ctx context.Context, in httpv1.Request) (any, *plugin.Erro
 	}
 	method, body := in.Method, in.Body
 	for range maxRedirects + 1 {
-		permission, refusal := h.grantFor(target)
+		permissions, refusal := h.grantsFor(target)
 		if refusal != nil {
 			return nil, refusal
 		}
@@ -64,7 +64,7 @@ func (h *Host) httpDo(ctx context.Context, in httpv1.Request) (any, *plugin.Erro
 		for name, values := range in.Header {
 			r.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 		}
-		out, refusal := h.exchange(r, body, permission)
+		out, refusal := h.exchange(r, body, permissions)
 		if refusal != nil {
 			return nil, refusal
 		}
@@ -87,9 +87,9 @@ func isRedirect(status int) bool {
 }
 
 // exchange authenticates, confirms, sends and records one request.
-func (h *Host) exchange(r *http.Request, body []byte, p *manifest.Permission) (httpv1.Response, *plugin.Error) {
+func (h *Host) exchange(r *http.Request, body []byte, grants []*manifest.Permission) (httpv1.Response, *plugin.Error) {
 	key := r.Method + " " + r.URL.String() + " " + r.Header.Get("Accept")
-	if refusal := h.authenticate(r, p.Auth); refusal != nil {
+	if refusal := h.authenticate(r, grants); refusal != nil {
 		return httpv1.Response{}, refusal
 	}
 	h.mu.Lock()
@@ -144,21 +144,22 @@ func (h *Host) send(r *http.Request) (httpv1.Response, *plugin.Error) {
 	return httpv1.Response{Status: answer.StatusCode, Header: answer.Header, Body: body}, nil
 }
 
-// grantFor returns the permission that reaches the URL.
-func (h *Host) grantFor(target *url.URL) (*manifest.Permission, *plugin.Error) {
+// grantsFor returns the permissions that reach the URL.
+func (h *Host) grantsFor(target *url.URL) ([]*manifest.Permission, *plugin.Error) {
 	if target.Scheme != "http" && target.Scheme != "https" || target.Host == "" || target.User != nil {
 		return nil, fault(plugin.CodeInvalid, "%q is not an http or https URL without credentials", target.Redacted())
 	}
+	var out []*manifest.Permission
 	for i := range h.manifest.Permissions {
 		p := &h.manifest.Permissions[i]
-		if p.Type != httpv1.Name {
-			continue
+		if p.Type == httpv1.Name && slices.ContainsFunc(p.Hosts, func(host string) bool {
+			return slices.ContainsFunc(h.expand(host), func(origin string) bool { return reaches(origin, target) })
+		}) {
+			out = append(out, p)
 		}
-		for _, host := range p.Hosts {
-			if slices.ContainsFunc(h.expand(host), func(origin string) bool { return reaches(origin, target) }) {
-				return p, nil
-			}
-		}
+	}
+	if len(out) > 0 {
+		return out, nil
 	}
 	return nil, &plugin.Error{
 		Code: plugin.CodeNotGranted, Message: fmt.Sprintf("requests to %s are not granted", originOf(target)),
@@ -195,21 +196,29 @@ func (h *Host) expand(s string) []string {
 	return lookup(values, strings.ReplaceAll(strings.TrimSuffix(path, "}"), "[]", ""))
 }
 
-// authenticate adds the credential that the manifest names. A required secret
-// without a value refuses the request; an optional one lets it go bare.
-func (h *Host) authenticate(r *http.Request, auth *manifest.Auth) *plugin.Error {
-	if auth == nil {
-		return nil
-	}
-	value, given := h.secrets[auth.Secret]
-	if !given {
-		for _, s := range h.manifest.Secrets {
-			if s.Name == auth.Secret && s.Required {
-				return fault(plugin.CodeNotReady, "the secret %q has no value: add sdktest.Secret", auth.Secret)
-			}
+// authenticate adds the credential of the first permission whose secret has a
+// value. Without one the request goes bare, unless a secret is required.
+func (h *Host) authenticate(r *http.Request, grants []*manifest.Permission) *plugin.Error {
+	missing := ""
+	for _, p := range grants {
+		if p.Auth == nil {
+			continue
 		}
-		return nil
+		if value, given := h.secrets[p.Auth.Secret]; given {
+			return h.addCredential(r, p.Auth, value)
+		}
+		if slices.ContainsFunc(h.manifest.Secrets, func(s manifest.Secret) bool { return s.Name == p.Auth.Secret && s.Required }) {
+			missing = p.Auth.Secret
+		}
 	}
+	if missing != "" {
+		return fault(plugin.CodeNotReady, "the secret %q has no value: add sdktest.Secret", missing)
+	}
+	return nil
+}
+
+// addCredential adds one credential as the manifest says.
+func (h *Host) addCredential(r *http.Request, auth *manifest.Auth, value string) *plugin.Error {
 	switch auth.Type {
 	case "bearer":
 		r.Header.Set("Authorization", "Bearer "+value)

@@ -44,6 +44,25 @@ func readManifest(path string) (*manifest.Manifest, error) {
 type operation struct {
 	method, path string
 	statuses     []string
+	defaults     map[string]string // of query parameters
+}
+
+// parameter is what is read of an OpenAPI parameter.
+type parameter struct {
+	Ref    string `json:"$ref"`
+	Name   string `json:"name"`
+	In     string `json:"in"`
+	Schema struct {
+		Default json.RawMessage `json:"default"`
+	} `json:"schema"`
+}
+
+// fragment is what is read of an OpenAPI fragment.
+type fragment struct {
+	Paths      map[string]map[string]json.RawMessage `json:"paths"`
+	Components struct {
+		Parameters map[string]parameter `json:"parameters"`
+	} `json:"components"`
 }
 
 // httpMethods are the members of a path item that hold operations.
@@ -56,18 +75,16 @@ func operations(m *manifest.Manifest) (map[string]operation, error) {
 		if len(c.OpenAPI) == 0 {
 			continue
 		}
-		var fragment struct {
-			Paths map[string]map[string]json.RawMessage `json:"paths"`
-		}
-		if err := json.Unmarshal(c.OpenAPI, &fragment); err != nil {
+		var f fragment
+		if err := json.Unmarshal(c.OpenAPI, &f); err != nil {
 			return nil, fmt.Errorf("reading the OpenAPI fragment: %w", err)
 		}
-		for path, item := range fragment.Paths {
+		for path, item := range f.Paths {
 			for method, raw := range item {
 				if !slices.Contains(httpMethods, method) {
 					continue
 				}
-				if err := addOperation(out, method, path, raw); err != nil {
+				if err := f.add(out, method, path, raw, item["parameters"]); err != nil {
 					return nil, err
 				}
 			}
@@ -76,9 +93,11 @@ func operations(m *manifest.Manifest) (map[string]operation, error) {
 	return out, nil
 }
 
-func addOperation(out map[string]operation, method, path string, raw json.RawMessage) error {
+// add reads one operation; shared are the parameters of its path item.
+func (f fragment) add(out map[string]operation, method, path string, raw, shared json.RawMessage) error {
 	var op struct {
 		OperationID string                     `json:"operationId"`
+		Parameters  []parameter                `json:"parameters"`
 		Responses   map[string]json.RawMessage `json:"responses"`
 	}
 	if err := json.Unmarshal(raw, &op); err != nil {
@@ -90,12 +109,37 @@ func addOperation(out map[string]operation, method, path string, raw json.RawMes
 	if _, taken := out[op.OperationID]; taken {
 		return fmt.Errorf("the operationId %q is there twice", op.OperationID)
 	}
-	o := operation{method: strings.ToUpper(method), path: path}
+	var ofPath []parameter
+	if len(shared) > 0 {
+		if err := json.Unmarshal(shared, &ofPath); err != nil {
+			return fmt.Errorf("reading the parameters of %s: %w", path, err)
+		}
+	}
+	o := operation{method: strings.ToUpper(method), path: path, defaults: f.defaults(append(ofPath, op.Parameters...))}
 	for status := range op.Responses {
 		o.statuses = append(o.statuses, status)
 	}
 	out[op.OperationID] = o
 	return nil
+}
+
+// defaults returns the defaults of the query parameters among ps.
+func (f fragment) defaults(ps []parameter) map[string]string {
+	out := map[string]string{}
+	for _, p := range ps {
+		if name, ok := strings.CutPrefix(p.Ref, "#/components/parameters/"); ok {
+			p = f.Components.Parameters[name]
+		}
+		if p.In != "query" || len(p.Schema.Default) == 0 {
+			continue
+		}
+		var text string
+		if json.Unmarshal(p.Schema.Default, &text) != nil {
+			text = string(p.Schema.Default)
+		}
+		out[p.Name] = text
+	}
+	return out
 }
 
 // declares says whether the operation declares the status, by itself, by its
@@ -123,9 +167,9 @@ func (h *Host) declared() []sdk.Offered {
 	return out
 }
 
-// sameOffers compares the manifest with the plugin.
-func (h *Host) sameOffers() error {
-	declared, offered := h.declared(), h.plugin.Offers()
+// sameOffers compares the manifest with what the plugin offers.
+func (h *Host) sameOffers(offered []sdk.Offered) error {
+	declared := h.declared()
 	var faults []string
 	for _, d := range declared {
 		if !slices.Contains(offered, d) {

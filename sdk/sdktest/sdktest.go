@@ -42,7 +42,7 @@ type TB interface {
 // from several goroutines.
 type Host struct {
 	tb       TB
-	plugin   *sdk.Plugin
+	guest    Guest
 	manifest *manifest.Manifest
 	routes   map[string]operation
 
@@ -65,13 +65,32 @@ type Host struct {
 	etags    map[string]cachedAnswer
 }
 
+// Guest answers calls of the envelope: a plugin in this process, or one in a
+// real sandbox.
+type Guest func(ctx context.Context, host sdk.Host, in []byte) []byte
+
 // New returns a portal in which the plugin is enabled with all permissions of
 // its plugin.yaml granted. The test fails at once where plugin.yaml cannot be
 // read, or does not name exactly what the plugin offers.
 func New(tb TB, p *sdk.Plugin, options ...Option) *Host {
 	tb.Helper()
+	h := NewGuest(tb, p.Call, options...)
+	if h.manifest == nil {
+		return h // the test has failed already
+	}
+	if err := p.Err(); err != nil {
+		tb.Fatalf("sdktest: %v", err)
+	} else if err := h.sameOffers(p.Offers()); err != nil {
+		tb.Fatalf("sdktest: %v", err)
+	}
+	return h
+}
+
+// NewGuest is New for a guest that cannot be asked for its offers.
+func NewGuest(tb TB, guest Guest, options ...Option) *Host {
+	tb.Helper()
 	h := &Host{
-		tb: tb, plugin: p, file: manifest.FileName, tenant: "test",
+		tb: tb, guest: guest, file: manifest.FileName, tenant: "test",
 		caller:  sdk.Caller{Kind: "user", Name: "tester", Role: "admin"},
 		secrets: map[string]string{}, refused: map[string]bool{}, origins: map[string]http.Handler{},
 		now: time.Now(), store: map[string]stored{}, etags: map[string]cachedAnswer{},
@@ -88,24 +107,20 @@ func New(tb TB, p *sdk.Plugin, options ...Option) *Host {
 	return h
 }
 
-// open reads the manifest and compares it with the plugin.
+// open reads the manifest and what hangs on it.
 func (h *Host) open() error {
-	if err := h.plugin.Err(); err != nil {
-		return err
-	}
 	m, err := readManifest(h.file)
 	if err != nil {
 		return err
 	}
-	h.manifest = m
 	if h.routes, err = operations(m); err != nil {
 		return err
 	}
-	if err := h.sameOffers(); err != nil {
+	if h.config, err = withDefaults(m, h.config); err != nil {
 		return err
 	}
-	h.config, err = withDefaults(m, h.config)
-	return err
+	h.manifest = m
+	return nil
 }
 
 // Manifest returns the decoded plugin.yaml.
@@ -126,7 +141,7 @@ func (h *Host) call(capability, method string, request, answer any) error {
 		return err
 	}
 	var result plugin.Result
-	if err := json.Unmarshal(h.plugin.Call(h.tb.Context(), h.serve, in), &result); err != nil {
+	if err := json.Unmarshal(h.guest(h.tb.Context(), h.serve, in), &result); err != nil {
 		return err
 	}
 	if e := result.Error; e != nil {

@@ -1,0 +1,15 @@
+//go:build !wasip1
+
+package sdk
+
+import "embed"
+
+// ModulePath is the module's path.
+const ModulePath = "github.com/callboard-dev/callboard/sdk"
+
+// Source is the module's tree: what its archive is made of. The callboard
+// binary serves it to plugin builds, so that a plugin builds in any folder
+// before anything is published.
+//
+//go:embed go.mod go.sum *.go catalog config http kv log roundtrip route schedule sdktest view
+var Source embed.FS
