@@ -147,6 +147,5 @@ func assigned(n ast.Node) []*ast.Ident {
 // packageLevel reports whether the identifier is not one of the function's own:
 // the parser resolves those, and leaves names of other files unresolved.
 func packageLevel(s source, id *ast.Ident) bool {
-	//lint:ignore SA1019 names within one file are all that is asked, and those it resolves rightly
 	return id.Obj == nil || s.file.Scope.Lookup(id.Name) == id.Obj
 }
