@@ -130,7 +130,7 @@ DO $$ BEGIN
 		CREATE TABLE schema_migrations (
 			name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at {{.Timestamp}} NOT NULL
 		);
-		IF EXISTS (SELECT FROM pg_roles WHERE rolname = current_schema()) THEN
+		IF EXISTS (SELECT FROM pg_roles WHERE rolname = current_schema() AND rolname <> current_user) THEN
 			EXECUTE format('REVOKE ALL ON schema_migrations FROM %I', current_schema());
 		END IF;
 	END IF;

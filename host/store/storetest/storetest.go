@@ -4,6 +4,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/callboard-dev/callboard/host"
@@ -61,7 +62,7 @@ func open(t testing.TB, drv driver.Driver) *store.DB {
 		}
 	})
 	if err := db.Migrate(context.Background(), nil); err != nil {
-		t.Fatalf("migrating the store: %v", err)
+		t.Fatalf("migrating the store: %v: %v", err, errors.Unwrap(err))
 	}
 	return db
 }
