@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestMain lets the test binary be the bare handler that startBare starts.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "bare-handler" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestVerdict(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		f    figure
+		want string
+	}{
+		{"NoGoal", figure{Value: 1}, ""},
+		{"AtMostMet", figure{Value: 300, Goal: "<=300"}, "<=300 ok"},
+		{"AtMostMissed", figure{Value: 300.1, Goal: "<=300"}, "<=300 MISSED"},
+		{"AtLeastMet", figure{Value: 0.41, Goal: ">=0.4"}, ">=0.4 ok"},
+		{"AtLeastMissed", figure{Value: 0.39, Goal: ">=0.4"}, ">=0.4 MISSED"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := verdict(tt.f); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestOnlyChoosesFamilies(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		only   string
+		family string
+		want   bool
+	}{
+		{"", "http", true}, {"http/", "http", true}, {"http/entity", "http", true},
+		{"http/", "start", false}, {"http/,peer/", "peer", true}, {"st", "start", true},
+	}
+	for _, tt := range tests {
+		if got := (options{only: tt.only}).wantedFamily(tt.family); got != tt.want {
+			t.Errorf("ONLY=%q and %s: %v", tt.only, tt.family, got)
+		}
+	}
+}
+
+func TestSkipAnswer(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, answers, wantErr string }{
+		{"Length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", ""},
+		{"Chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ""},
+		{"OtherStatus", "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "401"},
+		{"CutShort", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", "EOF"},
+		{"BadLength", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "invalid syntax"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			in := bufio.NewReader(strings.NewReader(tt.answers))
+			err := skipAnswer(in)
+			if err == nil {
+				err = skipAnswer(in) // the second answer starts where the first ends
+			}
+			if tt.wantErr == "" && err != nil || tt.wantErr != "" && (err == nil || !strings.Contains(err.Error(), tt.wantErr)) {
+				t.Fatalf("got %v, want %q", err, tt.wantErr)
+			}
+		})
+	}
+}
+
+// stand is a server with the portal's paths, so that the harness itself can be
+// tried without one.
+func stand(t *testing.T) (*portal, options) {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/catalog/entities/by-query", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"items":[{"metadata":{"name":"petstore"}}]}`)
+	})
+	mux.HandleFunc("GET /api/", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = io.WriteString(w, strings.Repeat("x", 5000)) // long enough to be sent in chunks
+	})
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	o := options{duration: 50 * time.Millisecond, connections: 2, rounds: 1}
+	return &portal{o: o, dir: t.TempDir(), url: srv.URL, token: "secret"}, o
+}
+
+func TestHTTPFiguresStandBesideTheBareHandler(t *testing.T) {
+	t.Parallel()
+	p, o := stand(t)
+	if !p.chooseEntity(t.Context()) || p.entity != "/api/catalog/entities/by-name/component/default/petstore" {
+		t.Fatalf("entity %q", p.entity)
+	}
+	got := map[string]figure{}
+	if err := benchHTTP(t.Context(), o, p, func(f figure) { got[f.Name] = f }); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"http/entity_get", "http/entity_get/bare_handler", "http/entity_get/vs_bare_handler", "http/plugin_operation/p99"} {
+		if got[name].Value <= 0 {
+			t.Errorf("%s is %v", name, got[name].Value)
+		}
+	}
+	if got["http/entity_get/vs_bare_handler"].Goal != ">=0.4" {
+		t.Error("the ratio has no goal")
+	}
+}
+
+func TestPeerIsAskedTheSame(t *testing.T) {
+	p, o := stand(t)
+	p.chooseEntity(t.Context())
+	t.Setenv("PEER_TOKEN", "secret")
+	o.peer, o.peerPID = p.url+"/", os.Getpid()
+	got := map[string]figure{}
+	if err := benchPeer(t.Context(), o, p, func(f figure) { got[f.Name] = f }); err != nil {
+		t.Fatal(err)
+	}
+	if got["peer/entity_get"].Value <= 0 || got["peer/memory"].Value <= 0 {
+		t.Errorf("figures %v", got)
+	}
+}
+
+func TestWrongTokenIsAFailureNotAFigure(t *testing.T) {
+	t.Parallel()
+	p, o := stand(t)
+	p.token, p.entity = "other", "/api/x"
+	err := benchHTTP(t.Context(), o, p, func(f figure) { t.Errorf("figure %v", f) })
+	if err == nil || !strings.Contains(err.Error(), "401") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestMissingPortalSaysWhoBuildsIt(t *testing.T) {
+	t.Parallel()
+	err := run(t.Context(), []string{"-callboard", filepath.Join(t.TempDir(), "none")}, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "make build makes it") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestPortalThatEndsIsReportedWithItsWords(t *testing.T) {
+	t.Parallel()
+	script := filepath.Join(t.TempDir(), "portal")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho no room\nexit 3\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	err := run(t.Context(), []string{"-callboard", script}, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "no room") || !strings.Contains(err.Error(), "exit status 3") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestFiguresFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "bin", "bench.json")
+	if err := write(file, []figure{{Name: "a/b", Value: 1.5, Unit: "ms", Goal: "<=2"}}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct{ Figures []figure }
+	if err := json.Unmarshal(text, &got); err != nil || len(got.Figures) != 1 || got.Figures[0].Goal != "<=2" {
+		t.Fatalf("%v: %s", err, text)
+	}
+}
