@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -63,25 +64,21 @@ type Hasher struct {
 	params   argon2id.Params
 	turns    chan struct{}
 	inside   atomic.Int64
-	// decoy is a hash that no password has; comparing with it costs what
-	// comparing with a real one costs.
-	decoy string
+	// decoy makes, once, a hash that no password has; comparing with it costs
+	// what comparing with a real one costs.
+	decoy func() (string, error)
 }
 
-// New returns a Hasher. It computes one hash.
-func New(s Settings) (*Hasher, error) {
+// New returns a Hasher.
+func New(s Settings) *Hasher {
 	s = s.withDefaults()
 	h := &Hasher{
 		settings: s,
 		params:   argon2id.Params{Memory: s.MemoryKiB, Iterations: s.Passes, Parallelism: s.Lanes, SaltLength: 16, KeyLength: 32},
 		turns:    make(chan struct{}, s.Concurrent),
 	}
-	decoy, err := argon2id.CreateHash(host.NewID(""), &h.params)
-	if err != nil {
-		return nil, fmt.Errorf("making a password hash: %w", err)
-	}
-	h.decoy = decoy
-	return h, nil
+	h.decoy = sync.OnceValues(func() (string, error) { return argon2id.CreateHash(host.NewID(""), &h.params) })
+	return h
 }
 
 // Check returns an Error of CodeInvalid if the text may not be a new password.
@@ -132,9 +129,14 @@ func (h *Hasher) Hash(ctx context.Context, text string) (string, error) {
 // whether the hash should be made anew because today's parameters differ. With
 // an empty hash it does the same work and reports false. It waits like Hash.
 func (h *Hasher) Compare(ctx context.Context, text, encoded string) (same, stale bool, err error) {
+	// Made on the first call whatever it compares, or its cost would tell.
+	decoy, err := h.decoy()
+	if err != nil {
+		return false, false, fmt.Errorf("making a password hash: %w", err)
+	}
 	known := encoded != ""
 	if !known {
-		encoded = h.decoy
+		encoded = decoy
 	}
 	if len(text) > longest {
 		text, known = text[:longest], false

@@ -14,19 +14,10 @@ import (
 // cheap keeps tests quick; it is far too weak for people.
 var cheap = password.Settings{MemoryKiB: 64, Passes: 1}
 
-func hasher(t *testing.T, s password.Settings) *password.Hasher {
-	t.Helper()
-	h, err := password.New(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
-
 func TestCompare(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	h := hasher(t, cheap)
+	h := password.New(cheap)
 	hash, err := h.Hash(ctx, "crème brûlée")
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +47,7 @@ func TestCompare(t *testing.T) {
 	}
 	t.Run("StaleParameters", func(t *testing.T) {
 		t.Parallel()
-		costlier := hasher(t, password.Settings{MemoryKiB: 128, Passes: 1})
+		costlier := password.New(password.Settings{MemoryKiB: 128, Passes: 1})
 		if same, stale, err := costlier.Compare(ctx, "crème brûlée", hash); !same || !stale || err != nil {
 			t.Fatalf("Compare = %v, %v, %v; want the same and stale", same, stale, err)
 		}
@@ -71,7 +62,7 @@ func TestCompare(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	h := hasher(t, cheap)
+	h := password.New(cheap)
 	tests := map[string]struct{ text, says string }{
 		"OK":           {"four words in a row", ""},
 		"OKUnicode":    {"пароль из слов", ""},
@@ -102,7 +93,7 @@ func TestCheck(t *testing.T) {
 // A hash costs memory, so only few are computed at once and few wait.
 func TestHashIsBounded(t *testing.T) {
 	t.Parallel()
-	h := hasher(t, password.Settings{MemoryKiB: 8 * 1024, Passes: 3, Concurrent: 1, Waiting: 1})
+	h := password.New(password.Settings{MemoryKiB: 8 * 1024, Passes: 3, Concurrent: 1, Waiting: 1})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	count := map[host.Code]int{}
@@ -131,7 +122,7 @@ func TestHashIsBounded(t *testing.T) {
 
 func TestWaitingEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	h := hasher(t, password.Settings{MemoryKiB: 64 * 1024, Passes: 4, Concurrent: 1})
+	h := password.New(password.Settings{MemoryKiB: 64 * 1024, Passes: 4, Concurrent: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var wg sync.WaitGroup

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/callboard-dev/callboard/host/auth/memo"
 	"github.com/ory/ladon"
@@ -36,6 +37,8 @@ func (d Decision) Allowed() bool { return d.Effect == Allow }
 type Book struct {
 	index *Index
 	memo  *memo.Memo[question, Decision]
+	// kinds are the subjects' first parts, before the colon.
+	kinds map[string]bool
 }
 
 type question struct{ subject, action, resource string }
@@ -55,11 +58,19 @@ func NewBook(policies ...*Policy) (*Book, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Book{index: index, memo: memo.New[question, Decision](remembered)}, nil
+	b := &Book{index: index, memo: memo.New[question, Decision](remembered), kinds: map[string]bool{}}
+	for _, p := range copies {
+		for _, subject := range p.Subjects {
+			kind, _, _ := strings.Cut(subject, ":")
+			b.kinds[kind] = true
+		}
+	}
+	return b, nil
 }
 
-// Names reports whether any policy names the subject.
-func (b *Book) Names(subject string) bool { return b.index.names(subject) }
+// Speaks reports whether any policy names a subject of the kind: "role" of
+// "role:viewer". It saves asking about subjects that no policy knows.
+func (b *Book) Speaks(kind string) bool { return b.kinds[kind] }
 
 // Decide says whether the subject may do the action to the resource.
 func (b *Book) Decide(ctx context.Context, subject, action, resource string) (Decision, error) {
@@ -70,8 +81,8 @@ func (b *Book) Decide(ctx context.Context, subject, action, resource string) (De
 	}
 	candidates := b.index.candidates(subject, action)
 	if !anyResource(candidates) {
-		q.resource = resource
-		if d, known := b.memo.Get(q); known && resource != "" {
+		q.resource = "=" + resource
+		if d, known := b.memo.Get(q); known {
 			return d, nil
 		}
 	}
@@ -79,9 +90,7 @@ func (b *Book) Decide(ctx context.Context, subject, action, resource string) (De
 	if err != nil {
 		return Decision{}, err
 	}
-	if q.resource != "" || anyResource(candidates) {
-		b.memo.Put(b.memo.Era(), q, d)
-	}
+	b.memo.Put(b.memo.Era(), q, d)
 	return d, nil
 }
 

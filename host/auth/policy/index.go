@@ -133,13 +133,6 @@ func (x *Index) FindPoliciesForResource(_ context.Context, resource string) (lad
 	return found, nil
 }
 
-// names reports whether any policy names the subject.
-func (x *Index) names(subject string) bool {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return len(x.subjects[subject]) > 0
-}
-
 // candidates gathers the buckets of the action itself, of each name above it
 // ("catalog.entity.*", "catalog.*") and of "*".
 func (x *Index) candidates(subject, action string) ladon.Policies {
