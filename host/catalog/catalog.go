@@ -2,3 +2,113 @@
 // from locations, keeps the last good version of each, and answers reads from
 // memory or the tenant's database. It does not speak HTTP and knows no plugin.
 package catalog
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/catalog/descriptor"
+	"github.com/callboard-dev/callboard/host/catalog/ingest"
+	"github.com/callboard-dev/callboard/host/catalog/source"
+	"github.com/callboard-dev/callboard/host/store"
+)
+
+// Reader opens sessions that read documents; package source has the one of the
+// product.
+type Reader interface {
+	Open() source.Session
+}
+
+// Settings change how a Catalog works. The zero value is right for production.
+type Settings struct {
+	// Rules say which kinds may come from where; nil means Backstage's default
+	// (Component, API and Location from anywhere).
+	Rules []ingest.Rule
+	// DeleteOrphans removes entities that no location provides any more. By
+	// default they stay and are marked as orphans.
+	DeleteOrphans bool
+	// Interval is the time between two refreshes of a location, 2 min; each
+	// gets up to a quarter more or less of it.
+	Interval time.Duration
+	// MaxBackoff bounds the wait after failures in a row, 1 h.
+	MaxBackoff time.Duration
+	// Limits bound what one location may cost.
+	Limits ingest.Limits
+	// CacheBytes bounds the entities kept in memory, 32 MiB over all tenants.
+	CacheBytes int64
+	// Recheck is how old the knowledge of other processes' writes may be, 1 s.
+	Recheck time.Duration
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Log gets what is no caller's business; nil means slog.Default().
+	Log *slog.Logger
+}
+
+func (s Settings) filled() Settings {
+	if s.Rules == nil {
+		s.Rules = ingest.BackstageRules()
+	}
+	if s.Interval <= 0 {
+		s.Interval = 2 * time.Minute
+	}
+	if s.MaxBackoff <= 0 {
+		s.MaxBackoff = time.Hour
+	}
+	if s.CacheBytes <= 0 {
+		s.CacheBytes = 32 << 20
+	}
+	if s.Recheck <= 0 {
+		s.Recheck = time.Second
+	}
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	if s.Log == nil {
+		s.Log = slog.Default()
+	}
+	s.Limits = s.Limits.Filled()
+	return s
+}
+
+// Catalog serves all tenants. It may be used by any number of goroutines.
+type Catalog struct {
+	db       *store.DB
+	reader   Reader
+	authz    host.Authorizer
+	audit    host.Auditor
+	settings Settings
+	cache    *cache
+	locks    keyed
+	// rules are those of the settings and of configured locations.
+	rules atomic.Pointer[[]ingest.Rule]
+}
+
+// New returns the catalog of the tenants in db. Every read and write is put to
+// authz, and every change that a person makes is recorded with audit.
+func New(db *store.DB, reader Reader, authz host.Authorizer, audit host.Auditor, s Settings) *Catalog {
+	s = s.filled()
+	k := &Catalog{db: db, reader: reader, authz: authz, audit: audit, settings: s,
+		cache: newCache(s.CacheBytes, s.Recheck, s.Now)}
+	k.rules.Store(&s.Rules)
+	return k
+}
+
+// Validate checks every document of a file against the whole format, without
+// placeholders being fetched and without looking at any tenant. The places of
+// its problems name file.
+func Validate(_ context.Context, docs []byte, file string) []Problem {
+	found := descriptor.Check(docs, descriptor.Limits{})
+	out := make([]Problem, 0, len(found))
+	for _, p := range found {
+		out = append(out, Problem{Ref: p.Ref, Where: ingest.Where(file, p.Line), Message: p.Message, Hint: p.Hint, At: time.Now().UTC()})
+	}
+	return out
+}
+
+// Validate is the package's Validate, for rooms that hold a Catalog.
+func (k *Catalog) Validate(ctx context.Context, docs []byte, file string) []Problem {
+	return Validate(ctx, docs, file)
+}
