@@ -95,7 +95,8 @@ func checkImports(t *tree) []finding {
 }
 
 func (r importRule) forbids(s source, target string) bool {
-	if s.test && !r.tests {
+	testRoom := strings.HasSuffix(s.dir, "test") // suites and doubles: only tests import them
+	if (s.test || testRoom) && !r.tests {
 		return false
 	}
 	if !under(s.dir, r.from) || under(s.dir, r.spare) {

@@ -88,6 +88,8 @@ func TestTreeAllows(t *testing.T) {
 		{"RoundtripImportsNetHTTP", "sdk/roundtrip/a.go", goFile("roundtrip", "net/http")},
 		{"LocalShadow", "host/kv/a.go", goFile("kv") + "var n = 1\n\nfunc f() { n := 1; n++; _ = n }\n"},
 		{"LocalVar", "host/kv/a.go", goFile("kv") + "var n = 1\n\nfunc f() { var n int; n++; _ = n }\n"},
+		{"Blank", "host/kv/a.go", goFile("kv") + "var _ error = nil\n\nfunc f() { _ = 1 }\n"},
+		{"SuiteImportsDriver", "host/store/storetest/a.go", goFile("storetest", module+"/host/store/sqlitestore")},
 		{"TypedConstants", "host/kv/a.go", goFile("kv") + "// Tone is how it sounds.\ntype Tone string\n\nconst Good Tone = \"good\"\n"},
 		{"ErrorMethod", "host/kv/a.go", goFile("kv") + "// Fault is one.\ntype Fault struct{}\n\nfunc (Fault) Error() string { return \"\" }\n"},
 		{"URLWithWork", "docs/a.md", "https://example.com/work/\n"},

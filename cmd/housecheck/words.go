@@ -86,7 +86,7 @@ func checkState(t *tree) []finding {
 			}
 			ast.Inspect(fn.Body, func(n ast.Node) bool {
 				for _, id := range assigned(n) {
-					if vars[s.dir][id.Name] && packageLevel(s, id) {
+					if id.Name != "_" && vars[s.dir][id.Name] && packageLevel(s, id) {
 						found = append(found, finding{path: s.path, line: t.line(id.Pos()), name: id.Name,
 							why: "changes a package variable; keep the state in a value that somebody owns"})
 					}
