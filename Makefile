@@ -80,7 +80,6 @@ SDK_SRC := $(call find_in,sdk schemas,-not -name '*_test.go' -not -path '*/testd
 define package
 bin/plugins/.$(1).built: $(SDK_SRC) $(call find_in,plugins/$(1),-not -name '*_test.go' -not -name '*.wasm' -not -path '*/testdata/*') | bin/callboard
 	@mkdir -p bin/plugins && rm -f bin/plugins/$(1)-*.callboard.tar
-	bin/callboard plugin build plugins/$(1)
 	bin/callboard plugin package plugins/$(1) --out bin/plugins/$(1)-$$$$(sed -n 's/^version: *"\{0,1\}\([^" ]*\).*/\1/p' plugins/$(1)/plugin.yaml).callboard.tar
 	@touch $$@
 endef

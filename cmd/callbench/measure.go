@@ -182,9 +182,6 @@ func (p *portal) packageHello(ctx context.Context, file string) error {
 	if err := os.CopyFS(copied, os.DirFS(p.o.hello)); err != nil {
 		return err
 	}
-	if _, err := p.call(ctx, "plugin", "build", copied); err != nil {
-		return err
-	}
 	_, err := p.call(ctx, "plugin", "package", copied, "--out", file)
 	return err
 }
