@@ -1,0 +1,241 @@
+package author
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/cobra"
+
+	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+	"github.com/callboard-dev/callboard/sdk"
+	"github.com/callboard-dev/callboard/sdk/route"
+	"github.com/callboard-dev/callboard/sdk/sdktest"
+	"github.com/callboard-dev/callboard/sdk/view"
+)
+
+// trial is one call as the flags describe it.
+type trial struct {
+	operation, view, schedule string
+	params, query, secrets    map[string]string
+	body, config              string
+	entities                  []string
+	network, noBuild          bool
+	role, tenant              string
+}
+
+// newRunCommand returns "plugin run".
+func newRunCommand(s Settings) *cobra.Command {
+	var t trial
+	cmd := &cobra.Command{
+		Use:   "run [DIR] (--operation ID | --view ID | --schedule ID)",
+		Short: "Make one call of a plugin in a real sandbox",
+		Long: "Builds the plugin in DIR (the current folder if none), runs it in the sandbox in which a portal would run it,\n" +
+			"makes one call and prints the answer as JSON. The portal around it is in memory: an empty store, the\n" +
+			"entities and the configuration of the flags. Upstreams are reached with --network only, within plugin.yaml.\n" +
+			"Log lines of the plugin go to standard error.",
+		Example: "  callboard plugin run --operation getGreeting --param name=Ann\n" +
+			"  callboard plugin run --view overview --entity petstore.yaml\n" +
+			"  GITHUB_TOKEN=... callboard plugin run --operation listRuns --network --secret token=GITHUB_TOKEN",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if given := count(t.operation, t.view, t.schedule); given != 1 {
+				return s.Usage(errors.New("say what to call: one of --operation, --view and --schedule"))
+			}
+			return s.run(cmd, folder(args), t)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&t.operation, "operation", "", "call the operation with this operationId")
+	f.StringVar(&t.view, "view", "", "render the view with this id")
+	f.StringVar(&t.schedule, "schedule", "", "run the schedule with this id")
+	f.StringToStringVar(&t.params, "param", nil, "a path parameter of the operation, or a parameter of the view: name=value")
+	f.StringToStringVar(&t.query, "query", nil, "a query parameter of the operation: name=value")
+	f.StringVar(&t.body, "body", "", "the operation's body: JSON, or @FILE")
+	f.StringArrayVar(&t.entities, "entity", nil, "a file with entities of the catalog, YAML or JSON; a view is shown for the first")
+	f.StringVar(&t.config, "config", "", "the configuration: JSON, or @FILE with YAML or JSON")
+	f.StringToStringVar(&t.secrets, "secret", nil, "a secret and the environment variable that holds its value: name=VARIABLE")
+	f.BoolVar(&t.network, "network", false, "let requests go out to the origins that plugin.yaml names")
+	f.StringVar(&t.role, "role", "admin", "the caller's role: admin, member or viewer")
+	f.StringVar(&t.tenant, "tenant", "test", "the tenant's slug")
+	noBuildFlag(cmd, &t.noBuild)
+	return cmd
+}
+
+func count(values ...string) int {
+	n := 0
+	for _, v := range values {
+		if v != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// run builds, compiles, calls and prints.
+func (s Settings) run(cmd *cobra.Command, dir string, t trial) (err error) {
+	ctx := cmd.Context()
+	if err := s.buildIfGo(cmd, dir, t.noBuild); err != nil {
+		return err
+	}
+	bundle, err := manifest.OpenFolder(dir)
+	if err != nil {
+		return err
+	}
+	options, err := s.options(dir, t)
+	if err != nil {
+		return err
+	}
+	limits, err := limitsOf(bundle.Manifest.Limits)
+	if err != nil {
+		return err
+	}
+	runtime, err := s.openRuntime()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, runtime.Close(ctx)) }()
+	module, err := runtime.Compile(ctx, bundle.CodeDigest, bundle.Code)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, module.Close(ctx)) }()
+	b := &bench{ctx: ctx}
+	var answer any
+	var portal *sdktest.Host
+	callErr := b.protect(func() (err error) {
+		portal = sdktest.NewGuest(b, guestOf(module, limits), options...)
+		answer, err = t.call(portal)
+		return err
+	})
+	if portal != nil {
+		printLogs(cmd.ErrOrStderr(), portal.Logs())
+	}
+	if err := errors.Join(callErr, errors.Join(b.faults...)); err != nil {
+		return explained(err)
+	}
+	return writeJSON(cmd.OutOrStdout(), answer)
+}
+
+// call makes the one call.
+func (t trial) call(portal *sdktest.Host) (any, error) {
+	switch {
+	case t.operation != "":
+		body, err := document(t.body)
+		if err != nil {
+			return nil, err
+		}
+		query := map[string][]string{}
+		for name, value := range t.query {
+			query[name] = []string{value}
+		}
+		return portal.Route(route.Request{OperationID: t.operation, Params: t.params, Query: query, Body: body})
+	case t.view != "":
+		r := view.Request{View: t.view, Params: t.params}
+		if len(t.entities) > 0 {
+			docs, err := readEntities(t.entities[0])
+			if err != nil {
+				return nil, err
+			}
+			r.Entity = docs[0]
+		}
+		return portal.View(r)
+	default:
+		message, err := portal.Schedule(t.schedule)
+		return map[string]string{"message": message}, err
+	}
+}
+
+// options turns the flags into those of the in-memory portal.
+func (s Settings) options(dir string, t trial) ([]sdktest.Option, error) {
+	options := []sdktest.Option{
+		sdktest.Manifest(filepath.Join(dir, manifestv1.FileName)), sdktest.Tenant(t.tenant),
+		sdktest.Caller(sdk.Caller{Kind: "user", Name: "author", Role: t.role}),
+	}
+	config, err := document(t.config)
+	if err != nil {
+		return nil, fmt.Errorf("reading --config: %w", err)
+	}
+	if len(config) > 0 {
+		options = append(options, sdktest.Config(config))
+	}
+	for _, file := range t.entities {
+		docs, err := readEntities(file)
+		if err != nil {
+			return nil, err
+		}
+		for _, doc := range docs {
+			options = append(options, sdktest.Entities(doc))
+		}
+	}
+	for name, variable := range t.secrets {
+		value, there := os.LookupEnv(variable)
+		if !there {
+			return nil, s.Usage(fmt.Errorf("--secret %s=%s: the environment variable %s is not set", name, variable, variable))
+		}
+		options = append(options, sdktest.Secret(name, value))
+	}
+	if t.network {
+		options = append(options, sdktest.Network(&http.Client{Timeout: 30 * time.Second}))
+	}
+	return options, nil
+}
+
+// document reads JSON from a flag's value, or YAML or JSON from "@FILE".
+func document(value string) (json.RawMessage, error) {
+	file, fromFile := strings.CutPrefix(value, "@")
+	if value == "" {
+		return nil, nil
+	}
+	source := []byte(value)
+	if fromFile {
+		var err error
+		if source, err = os.ReadFile(file); err != nil {
+			return nil, err
+		}
+	}
+	doc, err := yaml.YAMLToJSON(source)
+	if err != nil {
+		return nil, err
+	}
+	return doc, nil
+}
+
+// readEntities reads the documents of a file.
+func readEntities(file string) ([]json.RawMessage, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading --entity: %w", err)
+	}
+	defer f.Close()
+	var out []json.RawMessage
+	dec := yaml.NewDecoder(f)
+	for {
+		var doc map[string]any
+		err := dec.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", file, err)
+		}
+		raw, err := json.Marshal(doc)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", file, err)
+		}
+		out = append(out, raw)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s holds no entity", file)
+	}
+	return out, nil
+}

@@ -1,0 +1,105 @@
+package author
+
+import (
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"time"
+
+	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	"github.com/callboard-dev/callboard/host/plugin/wasm"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
+	"github.com/callboard-dev/callboard/sdk"
+)
+
+// What a call may use where the manifest does not say.
+const (
+	defaultTimeout = 10 * time.Second
+	defaultMemory  = 64 << 20
+	defaultOutput  = 4 << 20
+	maxInput       = 8 << 20
+	maxHostCalls   = 1000
+	maxLogBytes    = 64 << 10
+)
+
+// openRuntime returns the runtime of WebAssembly guests, with the author's own
+// cache of compiled code.
+func (s Settings) openRuntime() (*wasm.Runtime, error) {
+	cache, err := s.cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	return wasm.New(wasm.Settings{CacheDir: filepath.Join(cache, "compiled")})
+}
+
+// checkCode looks at the guest without running it.
+func (s Settings) checkCode(ctx context.Context, bundle *manifest.Bundle) (err error) {
+	if bundle.Manifest.Runtime != manifestv1.RuntimeWASM {
+		return nil
+	}
+	runtime, err := s.openRuntime()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := runtime.Close(ctx); err == nil {
+			err = closeErr
+		}
+	}()
+	return runtime.Check(bundle.Code)
+}
+
+// limitsOf returns what one call may use.
+func limitsOf(l manifestv1.Limits) (plugin.Limits, error) {
+	out := plugin.Limits{
+		Timeout: defaultTimeout, Memory: defaultMemory, Output: defaultOutput,
+		Input: maxInput, HostCalls: maxHostCalls, LogBytes: maxLogBytes,
+	}
+	var err error
+	if l.Timeout != "" {
+		if out.Timeout, err = time.ParseDuration(l.Timeout); err != nil {
+			return out, err
+		}
+	}
+	if l.Memory != "" {
+		if out.Memory, err = manifest.Bytes(l.Memory); err != nil {
+			return out, err
+		}
+	}
+	if l.Output != "" {
+		out.Output, err = manifest.Bytes(l.Output)
+	}
+	return out, err
+}
+
+// guestOf lets a compiled module answer as an SDK's plugin does. What the
+// sandbox says about a broken call becomes an error of the envelope.
+func guestOf(module plugin.Module, lim plugin.Limits) func(context.Context, sdk.Host, []byte) []byte {
+	return func(ctx context.Context, services sdk.Host, in []byte) []byte {
+		out, err := module.Call(ctx, in, lim, plugin.HostFunc(services))
+		if err == nil {
+			return out
+		}
+		e := host.AsError(err)
+		result, err := json.Marshal(pluginv1.Result{Error: &pluginv1.Error{Code: envelopeCode(e.Code), Message: e.Message, Hint: e.Hint}})
+		if err != nil { // cannot be: a Result of strings
+			return nil
+		}
+		return result
+	}
+}
+
+// envelopeCode names a failure of the sandbox in the words of the envelope.
+func envelopeCode(c host.Code) string {
+	switch c {
+	case host.CodePluginTimeout:
+		return pluginv1.CodeTimeout
+	case host.CodePluginMemory, host.CodeLimit, host.CodeTooLarge:
+		return pluginv1.CodeLimit
+	default:
+		return pluginv1.CodeInternal
+	}
+}

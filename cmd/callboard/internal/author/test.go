@@ -1,0 +1,38 @@
+package author
+
+import (
+	"github.com/spf13/cobra"
+)
+
+// newTestCommand returns "plugin test".
+func newTestCommand(s Settings) *cobra.Command {
+	return &cobra.Command{
+		Use:   "test [DIR] [-- GO TEST FLAGS]",
+		Short: "Run a plugin's tests on the SDK's in-memory portal",
+		Long: "Runs go test in DIR (the current folder if none) with the SDK that this callboard carries. What stands\n" +
+			"after -- is passed to go test.",
+		Example: "  callboard plugin test\n  callboard plugin test ./deploy-board -- -run TestBoard -v",
+		Args: func(cmd *cobra.Command, args []string) error {
+			own := args
+			if at := cmd.ArgsLenAtDash(); at >= 0 {
+				own = args[:at]
+			}
+			return cobra.MaximumNArgs(1)(cmd, own)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			own, flags := args, []string(nil)
+			if at := cmd.ArgsLenAtDash(); at >= 0 {
+				own, flags = args[:at], args[at:]
+			}
+			w, err := s.open(cmd, folder(own))
+			if err != nil {
+				return err
+			}
+			err = w.Test(cmd.Context(), flags, cmd.OutOrStdout())
+			if closeErr := w.Close(); err == nil {
+				err = closeErr
+			}
+			return err
+		},
+	}
+}

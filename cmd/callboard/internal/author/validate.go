@@ -1,0 +1,94 @@
+package author
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+)
+
+// newValidateCommand returns "plugin validate".
+func newValidateCommand(s Settings) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "validate [DIR|FILE]",
+		Short: "Check a plugin's manifest and code as the host will",
+		Long: "Checks plugin.yaml in DIR (the current folder if none), or a packaged file, against the published schema and\n" +
+			"the host's own rules, the OpenAPI fragment, and the guest if it is built. Problems name file and line.",
+		Example: "  callboard plugin validate\n  callboard plugin validate board.tar --output json",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			v, err := s.validate(cmd, folder(args))
+			if err != nil {
+				return err
+			}
+			return s.report(cmd, v, v.text())
+		},
+	}
+	outputFlag(cmd)
+	return cmd
+}
+
+// valid is what "plugin validate" reports of a plugin that is right.
+type valid struct {
+	Name         string   `json:"name"`
+	Version      string   `json:"version"`
+	Capabilities []string `json:"capabilities"`
+	Permissions  []string `json:"permissions"`
+	// Code says whether the guest was there to be checked.
+	Code   bool   `json:"code"`
+	Digest string `json:"digest,omitempty"`
+}
+
+// text is what a person reads.
+func (v valid) text() string {
+	out := fmt.Sprintf("%s %s is valid: offers %s", v.Name, v.Version, strings.Join(v.Capabilities, ", "))
+	if len(v.Permissions) > 0 {
+		out += "; asks for " + strings.Join(v.Permissions, ", ")
+	}
+	if !v.Code {
+		return out + "\nThe code is not built yet, so only the manifest was checked: callboard plugin build\n"
+	}
+	return out + "\n" + v.Digest + "\n"
+}
+
+// validate checks a folder or a packaged file.
+func (s Settings) validate(cmd *cobra.Command, path string) (valid, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return valid{}, host.Errorf(host.CodeNotFound, "there is no plugin at %s", path).
+			WithHint("Name the plugin's folder, or a file that callboard plugin package made.")
+	}
+	if info.IsDir() {
+		m, err := manifest.Peek(path)
+		if err != nil {
+			return valid{}, err
+		}
+		if !exists(filepath.Join(path, mainFile(m))) {
+			return summary(m), nil
+		}
+	}
+	bundle, err := manifest.Open(path)
+	if err != nil {
+		return valid{}, err
+	}
+	v := summary(bundle.Manifest)
+	v.Code, v.Digest = true, bundle.Digest
+	return v, s.checkCode(cmd.Context(), bundle)
+}
+
+func summary(m *manifestv1.Manifest) valid {
+	v := valid{Name: m.Name, Version: m.Version, Capabilities: []string{}, Permissions: []string{}}
+	for _, c := range m.Capabilities {
+		v.Capabilities = append(v.Capabilities, c.Type)
+	}
+	for _, p := range m.Permissions {
+		v.Permissions = append(v.Permissions, p.Type)
+	}
+	return v
+}
