@@ -116,6 +116,7 @@ type Config struct {
 	UI *ConfigUI `json:"ui,omitempty"`
 }
 
+// ConfigUI orders the fields of the configuration form.
 type ConfigUI struct {
 	Order []string `json:"order,omitempty"`
 }

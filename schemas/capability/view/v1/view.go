@@ -158,6 +158,7 @@ type List struct {
 	Empty string     `json:"empty,omitempty"`
 }
 
+// ListItem is one item of a List.
 type ListItem struct {
 	Title  string    `json:"title"`
 	Detail string    `json:"detail,omitempty"`
@@ -172,6 +173,7 @@ type Timeline struct {
 	Events []Event `json:"events"`
 }
 
+// Event is one event of a Timeline.
 type Event struct {
 	Time   time.Time `json:"time"`
 	Title  string    `json:"title"`
@@ -230,6 +232,7 @@ type KeyValue struct {
 	Items []Fact `json:"items"`
 }
 
+// Fact is one key of a KeyValue with its value.
 type Fact struct {
 	Key string `json:"key"`
 	Cell

@@ -32,6 +32,7 @@ type ListRequest struct {
 	Limit  int                 `json:"limit,omitempty"` // at most 200, 0 means 50
 }
 
+// ListResponse is one page of entities; Next is the cursor of the next, or empty.
 type ListResponse struct {
 	Entities []json.RawMessage `json:"entities"`
 	Next     string            `json:"next,omitempty"`

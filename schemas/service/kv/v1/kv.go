@@ -15,6 +15,7 @@ const (
 // MaxKeyBytes is the longest key.
 const MaxKeyBytes = 512
 
+// GetRequest names the key to read.
 type GetRequest struct {
 	Key string `json:"key"`
 }
@@ -32,6 +33,7 @@ type SetRequest struct {
 	TTLSeconds int    `json:"ttlSeconds,omitempty"`
 }
 
+// DeleteRequest names the key to remove.
 type DeleteRequest struct {
 	Key string `json:"key"`
 }
@@ -43,6 +45,7 @@ type ListRequest struct {
 	Limit  int    `json:"limit,omitempty"` // at most 1000, 0 means 100
 }
 
+// ListResponse is one page of keys.
 type ListResponse struct {
 	Keys []string `json:"keys"`
 	// Next is what to pass as After for the next page, or empty.

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/api"
+	"github.com/callboard-dev/callboard/host/api/replay"
+	"github.com/callboard-dev/callboard/host/audit"
+	"github.com/callboard-dev/callboard/host/catalog"
+	"github.com/callboard-dev/callboard/host/catalog/source"
+	"github.com/callboard-dev/callboard/host/config"
+	"github.com/callboard-dev/callboard/host/extension"
+	"github.com/callboard-dev/callboard/host/kv"
+	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/wasm"
+	"github.com/callboard-dev/callboard/host/queue"
+	"github.com/callboard-dev/callboard/host/server"
+	"github.com/callboard-dev/callboard/host/service"
+	"github.com/callboard-dev/callboard/host/store"
+	"github.com/callboard-dev/callboard/host/telemetry"
+	"github.com/callboard-dev/callboard/host/web"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+)
+
+func newServeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the portal",
+		Long: "Serves the portal until it is told to stop (Ctrl-C or SIGTERM), then lets answers under way finish.\n" +
+			"Every flag has an environment variable and a key in the configuration file; a flag wins over the\n" +
+			"environment, the environment over the file.",
+		Example: "  callboard serve --data ./data --demo\n" +
+			"  callboard serve --data /var/lib/callboard --database-url postgres://callboard@db/callboard --config app-config.yaml",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), c, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	config.AddFlags(cmd.Flags())
+	return cmd
+}
+
+// portal is the running house. serve fills it from top to bottom.
+type portal struct {
+	*data
+	telemetry *telemetry.Telemetry
+	queue     *queue.Queue
+	catalog   *catalog.Catalog
+	house     *plugin.House
+	router    *extension.Router
+	views     *extension.Views
+	relay     *relay
+}
+
+// serve wires the house together and runs it until ctx ends. It reads from top
+// to bottom: eyes, store, queue, catalog, plugins, faces, listeners.
+func serve(ctx context.Context, c config.Config, out, errOut io.Writer) error {
+	eyes, err := telemetry.Open(ctx, telemetry.Settings{
+		Version: host.Version, LogTo: errOut, LogFormat: c.LogFormat, LogLevel: c.LogLevel, AccessLog: c.AccessLog,
+		OTLPEndpoint: c.OTLPEndpoint, SampleRatio: c.TraceRatio,
+	})
+	if err != nil {
+		return err
+	}
+	defer closeWithin(eyes.Close)
+	eyes.SetGlobal()
+	log := eyes.Logger()
+	p := &portal{telemetry: eyes, relay: newRelay(log)}
+
+	if p.data, err = openData(ctx, c, store.Settings{Enqueued: p.relay.wake}, errOut); err != nil {
+		return err
+	}
+	defer p.db.Close()
+	if p.queue, err = queue.Open(ctx, p.db.SQL(), p.db.Dialect(), queue.Settings{Log: log}); err != nil {
+		return err
+	}
+	if err := p.openCatalog(); err != nil {
+		return err
+	}
+	if err := p.openPlugins(ctx); err != nil {
+		return err
+	}
+	defer closeWithin(p.house.Close)
+
+	background, stop := context.WithCancel(ctx)
+	defer stop()
+	authDone := make(chan struct{})
+	go func() { p.auth.Run(background); close(authDone) }()
+	if err := p.startJobs(background); err != nil {
+		return err
+	}
+	defer closeWithin(p.queue.Stop)
+	if err := p.configureCatalogs(ctx); err != nil {
+		return err
+	}
+
+	var ready atomic.Bool
+	handler, err := p.handler(c)
+	if err != nil {
+		return err
+	}
+	err = server.Run(ctx, server.Settings{
+		Main: handler, Listen: c.Listen, OpsListen: c.OpsListen, Metrics: eyes.Metrics(), Log: log, DrainFor: c.DrainFor,
+		Ready: func(ctx context.Context) error {
+			if !ready.Load() {
+				return host.Errorf(host.CodeUnavailable, "still starting")
+			}
+			return p.db.Control().Read(ctx, func(context.Context, store.Querier) error { return nil })
+		},
+		Listening: func(main, ops net.Addr) {
+			ready.Store(true)
+			p.welcome(background, c, out, main, ops)
+		},
+	})
+	stop()
+	<-authDone
+	return err
+}
+
+// closeWithin stops one part of the house, within what is left of the 30 s
+// that a stop may take.
+func closeWithin(stop func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+	defer cancel()
+	_ = stop(ctx)
+}
+
+// openCatalog opens the catalog and what it reads with.
+func (p *portal) openCatalog() error {
+	reader, err := source.New(source.Settings{
+		Roots: fileRoots(p.config), WorkDir: filepath.Join(p.config.Data, "cache", "git"), Allow: readingAllow(p.config),
+	})
+	if err != nil {
+		return err
+	}
+	p.catalog = catalog.New(p.db, reader, p.auth, p.audit, catalog.Settings{Rules: catalogRules(p.config)})
+	return nil
+}
+
+// openPlugins opens the runtimes, the host services and the capabilities, and
+// loads the instances of all tenants.
+func (p *portal) openPlugins(ctx context.Context) error {
+	log := p.telemetry.Logger()
+	sandboxes, err := wasm.New(wasm.Settings{CacheDir: filepath.Join(p.config.Data, "cache", "wasm"), Log: log})
+	if err != nil {
+		return err
+	}
+	services := service.Set(service.Settings{
+		KV: kv.New(p.db, kv.Settings{}), Catalog: catalogService{p.catalog}, Log: log, HTTP: service.HTTPSettings{},
+	})
+	p.house, err = plugin.New(p.db, map[string]plugin.Runtime{manifestv1.RuntimeWASM: sandboxes}, services, p.auth, p.audit, p.box,
+		plugin.Settings{DataDir: p.config.Data, BundledDir: bundledDir(p.config), LocalPaths: p.config.Development, Log: log})
+	if err != nil {
+		return err
+	}
+	p.router = extension.NewRouter(p.house, p.auth)
+	p.views = extension.NewViews(p.house, p.auth)
+	return p.house.Start(ctx)
+}
+
+// startJobs starts the durable queue, the relay that feeds it, and the
+// schedules of plugins.
+func (p *portal) startJobs(ctx context.Context) error {
+	log := p.telemetry.Logger()
+	p.queue.Register(catalog.JobRefresh, p.catalog.RunRefresh, queue.Options{})
+	schedules := extension.NewSchedules(p.house, p.queue, p.tenants, log)
+	if err := schedules.Start(ctx); err != nil {
+		return err
+	}
+	if err := p.queue.Start(ctx); err != nil {
+		return err
+	}
+	go p.relay.run(ctx, p.data, p.queue)
+	return nil
+}
+
+// configureCatalogs tells each tenant's catalog which locations the
+// configuration file manages, and picks up refreshes whose job was lost.
+func (p *portal) configureCatalogs(ctx context.Context) error {
+	tenants, err := p.tenants.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range tenants {
+		if err := p.catalog.Configure(ctx, host.System(t, "configuration"), configuredTargets(p.config)); err != nil {
+			return fmt.Errorf("catalog.locations for tenant %s: %w", t.Slug, err)
+		}
+		if _, err := p.catalog.Resume(ctx, t.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handler puts the two faces behind one door: pages for people, operations for
+// programs.
+func (p *portal) handler(c config.Config) (http.Handler, error) {
+	log := p.telemetry.Logger()
+	records := audit.NewReader(p.audit, p.auth)
+	programs := api.New(api.Settings{
+		Auth: p.auth, Authz: p.auth, Entities: p.catalog, Locations: p.catalog, Inspector: p.catalog,
+		Plugins: p.house, Installer: p.house, Changer: p.house, Operations: p.router, Revisions: p.house,
+		Users: p.auth, Tokens: p.auth, Audit: records, Replays: replay.New(p.db, replay.Settings{}),
+		BaseDomain: c.BaseDomain, Version: host.Version, LocalPaths: c.Development, Log: log,
+	})
+	people, err := web.New(web.Settings{
+		Auth: p.auth, Catalog: p.catalog, Plugins: p.house, Views: p.views, Operations: p.router, Audit: records, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	both := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if forPrograms(r.URL.Path) {
+			programs.ServeHTTP(w, r)
+			return
+		}
+		people.ServeHTTP(w, r)
+	})
+	return p.telemetry.Wrap(server.Recover(log, api.Fail, both)), nil
+}
+
+// forPrograms reports whether a path belongs to the API.
+func forPrograms(path string) bool {
+	return strings.HasPrefix(path, "/api/") || path == "/openapi.json" || path == "/openapi.yaml" || strings.HasPrefix(path, "/problems/")
+}
+
+// welcome says where the portal is, and how to get in.
+func (p *portal) welcome(ctx context.Context, c config.Config, out io.Writer, main, ops net.Addr) {
+	url := c.BaseURL
+	if url == "" {
+		url = "http://" + main.String()
+	}
+	fmt.Fprintf(out, "Callboard %s\n  portal   %s\n", host.Version, url)
+	if ops != nil {
+		fmt.Fprintf(out, "  ops      http://%s/readyz\n", ops)
+	}
+	if c.Demo {
+		go p.startDemo(ctx, out, url)
+	}
+}
