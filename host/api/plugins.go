@@ -1,0 +1,156 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin"
+)
+
+// instance is an installed plugin as the API tells it.
+type instance struct {
+	ID          string           `json:"id" doc:"The plugin's name, namespace/name." example:"callboard/prometheus"`
+	Name        string           `json:"name" doc:"The part after the slash, which paths use." example:"prometheus"`
+	InstanceID  string           `json:"instanceId"`
+	Title       string           `json:"title"`
+	Description string           `json:"description,omitempty"`
+	Version     string           `json:"version"`
+	Digest      string           `json:"digest"`
+	State       plugin.State     `json:"state" enum:"installing,compiling,active,disabled,failed-to-start,failed-to-stay-running,quarantined,update-pending-approval"`
+	StateDetail string           `json:"stateDetail,omitempty" doc:"Why, and what to do."`
+	Enabled     bool             `json:"enabled" doc:"What the admin wants; state is what came of it."`
+	Config      json.RawMessage  `json:"config,omitempty"`
+	Secrets     []string         `json:"secrets" doc:"The names of the secrets that have a value. Values are never shown."`
+	Missing     []string         `json:"missing" doc:"The required secrets that have none."`
+	Grants      []plugin.Grant   `json:"grants" doc:"What the plugin may reach."`
+	Permissions []plugin.Grant   `json:"permissions" doc:"What its manifest asks for."`
+	Previous    string           `json:"previous,omitempty" doc:"The version to which a rollback returns."`
+	Pending     *plugin.Pending  `json:"pending,omitempty" doc:"A newer release that asks for more and waits for consent."`
+	Progress    *plugin.Progress `json:"progress,omitempty" doc:"Set while the code is being compiled."`
+	InstalledAt time.Time        `json:"installedAt"`
+	UpdatedAt   time.Time        `json:"updatedAt"`
+}
+
+func instanceOf(i plugin.Instance) instance {
+	out := instance{ID: i.Name, Name: i.Short, InstanceID: i.ID, Version: i.Version, Digest: i.Digest,
+		State: i.State, StateDetail: i.StateDetail, Enabled: i.Enabled, Config: i.Config,
+		Secrets: some(i.Secrets), Missing: some(i.Missing()), Grants: some(i.Grants), Permissions: []plugin.Grant{},
+		Previous: i.Previous, Pending: i.Pending, Progress: i.Progress,
+		InstalledAt: i.InstalledAt, UpdatedAt: i.UpdatedAt}
+	if i.Manifest != nil {
+		out.Title, out.Description = i.Manifest.Title, i.Manifest.Description
+		out.Permissions = some(i.Manifest.Permissions)
+	}
+	return out
+}
+
+// preview is a release before it is installed.
+type preview struct {
+	ID          string          `json:"id" doc:"The plugin's name, namespace/name."`
+	Name        string          `json:"name"`
+	Title       string          `json:"title"`
+	Description string          `json:"description,omitempty"`
+	Version     string          `json:"version"`
+	Digest      string          `json:"digest"`
+	Installed   string          `json:"installed,omitempty" doc:"The version that is installed now."`
+	Permissions []plugin.Grant  `json:"permissions" doc:"What it asks for, with reasons."`
+	Wider       []plugin.Grant  `json:"wider" doc:"The permissions that no grant covers yet."`
+	Manifest    json.RawMessage `json:"manifest"`
+	Readme      string          `json:"readme,omitempty"`
+	CodeBytes   int64           `json:"codeBytes"`
+}
+
+func previewOf(p plugin.Preview) preview {
+	out := preview{Digest: p.Digest, Installed: p.Installed, Wider: some(p.Wider), Readme: p.Readme,
+		CodeBytes: p.CodeBytes, Permissions: []plugin.Grant{}}
+	if m := p.Manifest; m != nil {
+		out.ID, out.Title, out.Description, out.Version = m.Name, m.Title, m.Description, m.Version
+		out.Name = shortName(m.Name)
+		out.Permissions = some(m.Permissions)
+		out.Manifest, _ = json.Marshal(m) // a manifest was JSON before
+	}
+	return out
+}
+
+func (a *API) listBundled(ctx context.Context, c host.Caller, _ *struct{}) (*bodyOf[list[preview]], error) {
+	all, err := a.s.Plugins.Bundled(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(all, previewOf), nil
+}
+
+func (a *API) listPlugins(ctx context.Context, c host.Caller, _ *struct{}) (*bodyOf[list[instance]], error) {
+	all, err := a.s.Plugins.List(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(all, instanceOf), nil
+}
+
+// pluginInput names an installed plugin by the part of its name after the
+// slash.
+type pluginInput struct {
+	Plugin string `path:"plugin" maxLength:"64" example:"prometheus"`
+}
+
+func (a *API) getPlugin(ctx context.Context, c host.Caller, in *pluginInput) (*bodyOf[instance], error) {
+	return oneInstance(a.s.Plugins.Get(ctx, c, in.Plugin))
+}
+
+// oneInstance answers what a change left behind.
+func oneInstance(i plugin.Instance, err error) (*bodyOf[instance], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &bodyOf[instance]{instanceOf(i)}, nil
+}
+
+func (a *API) pluginHealth(ctx context.Context, c host.Caller, in *pluginInput) (*bodyOf[plugin.Health], error) {
+	h, err := a.s.Plugins.Health(ctx, c, in.Plugin)
+	if err != nil {
+		return nil, err
+	}
+	return &bodyOf[plugin.Health]{h}, nil
+}
+
+func (a *API) enablePlugin(ctx context.Context, c host.Caller, in *pluginInput) (*bodyOf[instance], error) {
+	return oneInstance(a.s.Changer.Enable(ctx, c, in.Plugin))
+}
+
+func (a *API) disablePlugin(ctx context.Context, c host.Caller, in *pluginInput) (*bodyOf[instance], error) {
+	return oneInstance(a.s.Changer.Disable(ctx, c, in.Plugin))
+}
+
+func (a *API) rollbackPlugin(ctx context.Context, c host.Caller, in *pluginInput) (*bodyOf[instance], error) {
+	return oneInstance(a.s.Installer.Rollback(ctx, c, in.Plugin))
+}
+
+func (a *API) uninstallPlugin(ctx context.Context, c host.Caller, in *pluginInput) (*struct{}, error) {
+	return nil, a.s.Installer.Uninstall(ctx, c, in.Plugin)
+}
+
+type configureInput struct {
+	pluginInput
+	Body struct {
+		Config  json.RawMessage   `json:"config,omitempty" doc:"The whole configuration, by the manifest's schema. Left out, it stays."`
+		Secrets map[string]string `json:"secrets,omitempty" doc:"Secrets to set; an empty value removes one. Others stay."`
+	}
+}
+
+func (a *API) configurePlugin(ctx context.Context, c host.Caller, in *configureInput) (*bodyOf[instance], error) {
+	return oneInstance(a.s.Changer.Configure(ctx, c, in.Plugin, in.Body.Config, in.Body.Secrets))
+}
+
+type grantInput struct {
+	pluginInput
+	Body struct {
+		Grants []plugin.Grant `json:"grants" doc:"What the plugin may reach from now on: permissions of its manifest, or narrower ones."`
+	}
+}
+
+func (a *API) grantPlugin(ctx context.Context, c host.Caller, in *grantInput) (*bodyOf[instance], error) {
+	return oneInstance(a.s.Changer.Grant(ctx, c, in.Plugin, in.Body.Grants))
+}
