@@ -16,8 +16,8 @@ GOBUILD := $(GO) build -buildvcs=false
 # finds nothing to do.
 find_in     = $(shell find $(1) -type f $(2) 2>/dev/null)
 ASSETS     := host/web/assets/dist/.built
-ASSET_SRC  := $(call find_in,host/web,-not -path '*/dist/*' \( -name '*.css' -o -name '*.js' -o -name '*.mjs' -o -name '*.svg' \) -not -path '*/e2e/*')
-HOST_SRC   := go.mod go.sum go.work $(call find_in,cmd/callboard host schemas sdk registry examples/upstreams,-not -name '*_test.go' -not -path '*/testdata/*' -not -path '*/dist/*' -not -path '*/node_modules/*')
+ASSET_SRC  := $(call find_in,host/web,-not -path '*/dist/*' \( -name '*.css' -o -name '*.js' -o -name '*.mjs' -o -name '*.svg' -o -name '*.json' \) -not -path '*/e2e/*')
+HOST_SRC   := go.mod go.sum go.work $(call find_in,cmd/callboard host schemas sdk registry examples/upstreams examples/catalog,-not -name '*_test.go' -not -path '*/testdata/*' -not -path '*/dist/*' -not -path '*/node_modules/*')
 PLUGINS    := $(patsubst plugins/%/plugin.yaml,%,$(wildcard plugins/*/plugin.yaml))
 PACKAGES   := $(PLUGINS:%=bin/plugins/.%.built)
 
