@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"strings"
 	"text/template"
 
 	"github.com/callboard-dev/callboard/host"
@@ -35,6 +36,10 @@ func wordsOf(d Dialect) words {
 	}
 	return words{d, "TIMESTAMP", "BLOB", "TEXT", "INTEGER PRIMARY KEY AUTOINCREMENT"}
 }
+
+// textPostgres is what TEXT becomes, so that text sorts by its bytes as it
+// does in SQLite, whatever locale the database was made with.
+const textPostgres = `TEXT COLLATE "C"`
 
 // loadSteps reads the migrations of a folder in the order of their numbers.
 func loadSteps(fsys fs.FS, folder string, d Dialect) ([]step, error) {
@@ -78,9 +83,12 @@ func render(file, source string, d Dialect) (step, error) {
 	if err := t.Execute(&b, wordsOf(d)); err != nil {
 		return step{}, host.Errorf(host.CodeInternal, "rendering a migration: %w", err).At(file)
 	}
-	sum := sha256.Sum256(bytes.TrimSpace(b.Bytes()))
-	base := path.Base(file)
+	sql := strings.TrimSpace(b.String())
+	if d == driver.Postgres {
+		sql = regexp.MustCompile(`\bTEXT\b`).ReplaceAllString(sql, textPostgres)
+	}
+	sum := sha256.Sum256([]byte(sql))
 	return step{
-		name: base[:len(base)-len(".sql")], file: file, sql: b.String(), sum: hex.EncodeToString(sum[:]),
+		name: strings.TrimSuffix(path.Base(file), ".sql"), file: file, sql: sql, sum: hex.EncodeToString(sum[:]),
 	}, nil
 }

@@ -20,8 +20,8 @@
 //     decide and write without locks. A commit is durable when Write returns.
 //   - A Work that calls Read or Write of its own namespace, with the context
 //     that it got, joins the transaction that it is in (see Tenant).
-//   - Times are kept as UTC to the microsecond and sort as text and as time.
-//     Text that contains a NUL byte is refused.
+//   - Times are kept as UTC to the microsecond. Text sorts by its bytes; text
+//     that contains a NUL byte is refused. JSON comes back byte for byte.
 //   - An error that a person can act on is a *host.Error: CodeConflict for a
 //     violated uniqueness, CodeNotFound for an unknown tenant,
 //     CodeUnavailable for a database that is gone, full or read-only.

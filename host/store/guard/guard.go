@@ -63,10 +63,10 @@ var starters = map[string]bool{"select": true, "insert": true, "update": true, "
 // out of strings.
 var prefixes = []string{"pg_", "sqlite_", "pragma_", "lo_", "dblink"}
 
-// names are single functions and schemas of that sort.
+// names are single functions, schemas and tables of that sort.
 var names = map[string]bool{
 	"set_config": true, "current_setting": true, "information_schema": true,
-	"load_extension": true, "fts3_tokenizer": true, "ts_stat": true, "ts_rewrite": true,
+	"schema_migrations": true, "load_extension": true, "fts3_tokenizer": true, "ts_stat": true, "ts_rewrite": true,
 }
 
 // checkName refuses names that reach beneath the data, quoted or not.

@@ -8,7 +8,6 @@ import (
 	"hash/fnv"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/store/driver"
@@ -33,7 +32,7 @@ func begin(ctx context.Context, conn sqldriver.Conn, _ sqldriver.TxOptions) (sql
 	if !ok {
 		return nil, host.Errorf(host.CodeInternal, "a transaction was begun without a namespace")
 	}
-	pg := conn.(*stdlib.Conn).Conn().PgConn()
+	pg := conn.(extendedConn).Conn.Conn().PgConn()
 	if _, err := pg.Exec(ctx, e.statements()).ReadAll(); err != nil {
 		if pg.IsClosed() && pgconn.SafeToRetry(err) {
 			return nil, sqldriver.ErrBadConn

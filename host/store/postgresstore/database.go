@@ -23,9 +23,19 @@ type database struct {
 var _ driver.Database = (*database)(nil)
 
 // prepareSQL makes the control schema, which the role of no tenant may enter.
+// Where the database is ours, it also takes back what PostgreSQL lets everybody
+// do in a new one: make temporary tables, and look into the schema public.
 const prepareSQL = `
 CREATE SCHEMA IF NOT EXISTS ` + controlSchema + `;
-REVOKE ALL ON SCHEMA ` + controlSchema + ` FROM PUBLIC;`
+REVOKE ALL ON SCHEMA ` + controlSchema + ` FROM PUBLIC;
+DO $$ BEGIN
+	IF (SELECT pg_get_userbyid(datdba) = current_user FROM pg_database WHERE datname = current_database()) THEN
+		EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+		IF to_regnamespace('public') IS NOT NULL THEN
+			REVOKE ALL ON SCHEMA public FROM PUBLIC;
+		END IF;
+	END IF;
+END $$;`
 
 func (d *database) prepare(ctx context.Context) error {
 	var there bool

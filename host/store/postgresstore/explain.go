@@ -38,7 +38,6 @@ var faults = map[string]fault{
 	"23505": {host.CodeConflict, "it exists already", ""},
 	"25006": {host.CodeInternal, "the database refused a write", "a Read writes nothing; otherwise the database is a standby: connect to the primary"},
 	"42501": {host.CodeInternal, "the database refused access", "a tenant's transaction reaches its own namespace only; Callboard's own user needs CREATE on the database and CREATEROLE"},
-	"54000": {host.CodeTooLarge, "the value is too large for the database", "keep less in one value"},
 	"54":    {host.CodeTooLarge, "the value is too large for the database", "keep less in one value"},
 	"22021": {host.CodeInvalid, "text is not valid UTF-8", ""},
 	"28":    {host.CodeUnavailable, "PostgreSQL refused user or password", "check the user and password of the database URL, and pg_hba.conf"},

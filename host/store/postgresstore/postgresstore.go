@@ -90,7 +90,7 @@ func (e *engine) Open(ctx context.Context) (driver.Database, error) {
 	// them would fill the server's memory. The extended protocol stays, in
 	// which the server itself refuses a second statement.
 	guarded.DefaultQueryExecMode = pgx.QueryExecModeExec
-	connect := guard.Connector(stdlib.GetConnector(*guarded), driver.Postgres, begin)
+	connect := guard.Connector(connector{stdlib.GetConnector(*guarded)}, driver.Postgres, begin)
 	d := &database{
 		owner:  e.pool(sql.OpenDB(stdlib.GetConnector(*plain)), 6),
 		writer: e.pool(sql.OpenDB(connect), 2),

@@ -109,7 +109,9 @@ func (s *server) initdb(bin, dir string, as *syscall.SysProcAttr) error {
 		return err
 	}
 	cmd := exec.Command(filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", superuser,
-		"--pwfile", secret, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync")
+		"--pwfile", secret, "--auth=scram-sha-256", "--encoding=UTF8", "--no-sync",
+		// Like most servers in the field, this one does not sort by bytes.
+		"--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US")
 	cmd.Dir, cmd.SysProcAttr = dir, as
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))

@@ -35,6 +35,7 @@ CREATE TABLE instances (
     config          TEXT    NOT NULL,
     grants          TEXT    NOT NULL,
     previous_grants TEXT    NOT NULL,
+    previous_config TEXT    NOT NULL,
     secrets         TEXT    NOT NULL,
     revision        BIGINT  NOT NULL,
     installed_at    {{.Timestamp}} NOT NULL,
