@@ -73,6 +73,33 @@ func textIn(p, src string) []finding {
 	return found
 }
 
+// link is a relative link of a Markdown text.
+var link = regexp.MustCompile(`\]\(([^)#:\s]+)(#[^)]*)?\)`)
+
+// checkLinks finds relative links that lead nowhere.
+func checkLinks(t *tree) []finding {
+	var found []finding
+	for _, p := range t.paths {
+		if !strings.HasSuffix(p, ".md") || unread.MatchString(p) {
+			continue
+		}
+		src, err := os.ReadFile(filepath.Join(t.root, p))
+		if err != nil {
+			continue // deleted, not committed yet
+		}
+		n := 0
+		for line := range strings.Lines(string(src)) {
+			n++
+			for _, m := range link.FindAllStringSubmatch(line, -1) {
+				if _, err := os.Stat(filepath.Join(t.root, path.Dir(p), m[1])); err != nil {
+					found = append(found, finding{path: p, line: n, name: m[1], why: "the link leads nowhere"})
+				}
+			}
+		}
+	}
+	return found
+}
+
 // topFolders are the rooms of the house.
 func topFolders() []string {
 	return []string{"host", "sdk", "plugins", "schemas", "registry", "cmd", "examples", "deploy", "docs"}

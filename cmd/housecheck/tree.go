@@ -54,6 +54,7 @@ func rules() []rule {
 		{"state", checkState},
 		{"doc", checkDocs},
 		{"text", checkText},
+		{"link", checkLinks},
 		{"top", checkTop},
 	}
 }

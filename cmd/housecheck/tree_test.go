@@ -65,6 +65,8 @@ func TestTreeFindsOffenders(t *testing.T) {
 		{"MachinePath", "docs/a.md", "see /ro" + "ot/x\n", "docs/a.md:1: [text] machine-path"},
 		{"Unfinished", "host/kv/a.go", goFile("kv") + "// TO" + "DO: later\n", "[text] unfinished"},
 		{"SleepInTest", "host/kv/a_test.go", goFile("kv") + "// time.Sl" + "eep(1)\n", "[text] sleep"},
+		{"DeadLink", "docs/a.md", "see [b](b.md#part)\n", "docs/a.md:1: [link] b.md"},
+		{"LongTest", "host/kv/a_test.go", strings.Replace(long, "func f()", "func TestF()", 1), "[size] TestF: "},
 		{"UnknownRoom", "lib/a.txt", "x\n", "[top] lib"},
 	}
 	for _, tt := range tests {
@@ -92,6 +94,8 @@ func TestTreeAllows(t *testing.T) {
 		{"SuiteImportsDriver", "host/store/storetest/a.go", goFile("storetest", module+"/host/store/sqlitestore")},
 		{"TypedConstants", "host/kv/a.go", goFile("kv") + "// Tone is how it sounds.\ntype Tone string\n\nconst Good Tone = \"good\"\n"},
 		{"ErrorMethod", "host/kv/a.go", goFile("kv") + "// Fault is one.\ntype Fault struct{}\n\nfunc (Fault) Error() string { return \"\" }\n"},
+		{"Links", "docs/a.md", "[a](a.md) [b](https://example.com/x) [c](#part)\n"},
+		{"LongTable", "host/kv/a_test.go", goFile("kv") + "func TestF() {\n\ttests := []int{\n" + strings.Repeat("\t\t1,\n", maxFunc) + "\t}\n\t_ = tests\n}\n"},
 		{"URLWithWork", "docs/a.md", "https://example.com/work/\n"},
 	}
 	for _, tt := range tests {
