@@ -1,0 +1,416 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/grant"
+	"github.com/callboard-dev/callboard/host/plugin/schema"
+	"github.com/callboard-dev/callboard/host/store"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+)
+
+// maxSecretBytes is the longest value of a secret.
+const maxSecretBytes = 64 << 10
+
+// Enable switches an instance on. It refuses while consent, configuration or
+// a required secret is missing, and says which.
+func (h *House) Enable(ctx context.Context, c host.Caller, name string) (Instance, error) {
+	return h.change(ctx, c, name, "enable", nil, func(_ context.Context, _ store.Querier, row *instanceRow, r *release) error {
+		if !row.Consented && len(r.manifest.Permissions) > 0 {
+			return host.Errorf(host.CodePluginNotReady, "%s waits for consent to its permissions", row.Name).
+				WithHint("callboard plugin install shows them; grant all or some of them")
+		}
+		if err := ready(r.manifest, json.RawMessage(row.Config), slices.Sorted(maps.Keys(row.sealed()))); err != nil {
+			return err
+		}
+		row.Enabled = true
+		r.code.retry()
+		return r.broken
+	})
+}
+
+// Disable switches an instance off. Calls that run finish; its data stay.
+func (h *House) Disable(ctx context.Context, c host.Caller, name string) (Instance, error) {
+	return h.change(ctx, c, name, "disable", nil, func(_ context.Context, _ store.Querier, row *instanceRow, _ *release) error {
+		row.Enabled = false
+		return nil
+	})
+}
+
+// Configure replaces the configuration (nil keeps it) and sets secrets; an
+// empty value removes one, a name that is not there keeps its value.
+func (h *House) Configure(ctx context.Context, c host.Caller, name string, config json.RawMessage, secrets map[string]string) (Instance, error) {
+	detail := map[string]string{"config": fmt.Sprint(config != nil)}
+	if len(secrets) > 0 {
+		detail["secrets"] = strings.Join(slices.Sorted(maps.Keys(secrets)), ",")
+	}
+	return h.change(ctx, c, name, "configure", detail, func(_ context.Context, _ store.Querier, row *instanceRow, r *release) error {
+		if config != nil {
+			filled, faults := fillConfig(r.manifest, config)
+			if len(faults) > 0 {
+				return badConfig(faults)
+			}
+			row.Config = string(filled)
+		}
+		sealed, err := h.seal(row, r.manifest, row.sealed(), secrets)
+		if err != nil {
+			return err
+		}
+		return row.setSealed(sealed)
+	})
+}
+
+// Grant gives an instance exactly these permissions, each equal to one of the
+// manifest's or narrower. Where a release waits for consent they are measured
+// against its manifest, and it takes over.
+func (h *House) Grant(ctx context.Context, c host.Caller, name string, grants []Grant) (Instance, error) {
+	detail := map[string]string{"grants": describe(grants)}
+	return h.change(ctx, c, name, "grant", detail, func(ctx context.Context, q store.Querier, row *instanceRow, r *release) error {
+		if row.PendingDigest != "" {
+			next, err := h.releaseOf(ctx, q, row.PendingDigest)
+			if err != nil {
+				return err
+			}
+			checked, err := grant.Check(next.Permissions, grants)
+			if err != nil {
+				return err
+			}
+			return switchTo(row, row.PendingDigest, next, checked, nil)
+		}
+		checked, err := grant.Check(r.manifest.Permissions, grants)
+		if err != nil {
+			return err
+		}
+		row.Consented = true
+		return row.setGrants(checked)
+	})
+}
+
+// describe names grants for the audit record.
+func describe(grants []Grant) string {
+	parts := []string{}
+	for _, g := range grants {
+		part := g.Type
+		if len(g.Hosts) > 0 {
+			part += " " + strings.Join(g.Hosts, " ")
+		}
+		if g.Private {
+			part += " private"
+		}
+		parts = append(parts, strings.TrimSpace(part+" "+g.Quota+strings.Join(g.Kinds, " ")))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Uninstall removes an instance and everything that it stored.
+func (h *House) Uninstall(ctx context.Context, c host.Caller, name string) error {
+	e, err := h.find(c.TenantID(), name)
+	if err != nil {
+		if bad := h.manage(ctx, c, name); bad != nil {
+			return bad
+		}
+		return err
+	}
+	_, err = h.change(ctx, c, name, "uninstall", map[string]string{"version": e.in.Version}, func(_ context.Context, _ store.Querier, row *instanceRow, _ *release) error {
+		row.Removing, row.Enabled = true, false
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return h.remove(ctx, e.row)
+}
+
+// remove finishes the removal of an instance that is marked. It is idempotent.
+func (h *House) remove(ctx context.Context, row instanceRow) error {
+	if err := h.data.Drop(ctx, host.TenantID(row.TenantID), row.ID); err != nil && host.CodeOf(err) != host.CodeNotFound {
+		return err
+	}
+	err := h.db.Control().Write(ctx, func(ctx context.Context, q store.Querier) error {
+		_, err := q.NewDelete().Model((*instanceRow)(nil)).Where("id = ?", row.ID).Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("removing instance %s: %w", row.ID, err)
+	}
+	h.discard(ctx, row.digests())
+	return nil
+}
+
+// resumeRemovals finishes removals that a stop interrupted.
+func (h *House) resumeRemovals(ctx context.Context) error {
+	var rows []instanceRow
+	err := h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
+		return q.NewSelect().Model(&rows).Where("removing = ?", true).Scan(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("reading interrupted removals: %w", err)
+	}
+	for _, row := range rows {
+		if err := h.remove(ctx, row); err != nil {
+			h.settings.Log.Warn("an interrupted removal goes on at the next start", "plugin", row.Name, "error", err)
+		}
+	}
+	return nil
+}
+
+// discard removes releases that no instance needs any more. What fails is
+// swept at the next start.
+func (h *House) discard(ctx context.Context, digests []string) {
+	var gone []releaseRow
+	err := h.db.Control().Write(ctx, func(ctx context.Context, q store.Querier) error {
+		for _, d := range digests {
+			used, err := q.NewSelect().Model((*instanceRow)(nil)).
+				Where("digest = ? OR previous_digest = ? OR pending_digest = ?", d, d, d).Count(ctx)
+			if err != nil || used > 0 {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			row, err := findRelease(ctx, q, d)
+			if err != nil || row == nil {
+				continue
+			}
+			if _, err := q.NewDelete().Model((*codeRow)(nil)).Where("digest = ?", d).Exec(ctx); err != nil {
+				return err
+			}
+			if _, err := q.NewDelete().Model((*releaseRow)(nil)).Where("digest = ?", d).Exec(ctx); err != nil {
+				return err
+			}
+			gone = append(gone, *row)
+		}
+		return nil
+	})
+	if err != nil {
+		h.settings.Log.Warn("removing unused releases", "error", err)
+		return
+	}
+	for _, row := range gone {
+		err := h.depot.Remove(row.Digest)
+		for _, r := range h.runtimes {
+			if err == nil {
+				err = r.Forget(row.CodeDigest)
+			}
+		}
+		if err != nil {
+			h.settings.Log.Warn("removing an unused release", "plugin", row.Name, "version", row.Version, "error", err)
+		}
+	}
+}
+
+// DropTenant forgets the instances of a tenant that is being deleted. Their
+// data go with the tenant's namespace.
+func (h *House) DropTenant(ctx context.Context, t host.TenantID) error {
+	var rows []instanceRow
+	err := h.db.Control().Write(ctx, func(ctx context.Context, q store.Querier) error {
+		if err := q.NewSelect().Model(&rows).Where("tenant_id = ?", string(t)).Scan(ctx); err != nil {
+			return err
+		}
+		if _, err := q.NewDelete().Model((*instanceRow)(nil)).Where("tenant_id = ?", string(t)).Exec(ctx); err != nil {
+			return err
+		}
+		_, err := q.NewDelete().Model((*installationRow)(nil)).Where("tenant_id = ?", string(t)).Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("removing the instances of the tenant: %w", err)
+	}
+	if err := h.reload(ctx, t); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		h.discard(ctx, row.digests())
+	}
+	return nil
+}
+
+// change authorises, changes one instance, audits, and publishes.
+func (h *House) change(ctx context.Context, c host.Caller, name, verb string, detail map[string]string, edit func(ctx context.Context, q store.Querier, row *instanceRow, r *release) error) (Instance, error) {
+	if err := h.manage(ctx, c, name); err != nil {
+		return Instance{}, err
+	}
+	e, err := h.find(c.TenantID(), name)
+	if err != nil {
+		return Instance{}, err
+	}
+	row := new(instanceRow)
+	err = h.write(ctx, c, row, verb, detail, func(ctx context.Context, q store.Querier) error {
+		have, err := findInstance(ctx, q, c.TenantID(), e.row.Short)
+		if err != nil {
+			return err
+		}
+		if have == nil {
+			return notInstalled(name)
+		}
+		if have.Digest != e.row.Digest {
+			return host.Errorf(host.CodeConflict, "%s was changed by somebody else just now", have.Name).WithHint("try again")
+		}
+		*row = *have
+		return edit(ctx, q, row, e.release)
+	})
+	if err != nil {
+		return Instance{}, err
+	}
+	if row.Removing {
+		return Instance{}, h.reload(ctx, c.TenantID())
+	}
+	return h.changed(ctx, c, row.Name)
+}
+
+// write runs edit, writes row with a new revision, and records the change, all
+// in one transaction.
+func (h *House) write(ctx context.Context, c host.Caller, row *instanceRow, verb string, detail map[string]string, edit func(ctx context.Context, q store.Querier) error) error {
+	return h.db.Control().Write(ctx, func(ctx context.Context, q store.Querier) error {
+		if err := edit(ctx, q); err != nil {
+			return err
+		}
+		revision, err := bump(ctx, q, c.TenantID())
+		if err != nil {
+			return err
+		}
+		fresh := row.Revision == 0
+		row.Revision, row.UpdatedAt = revision, time.Now().UTC()
+		if fresh {
+			_, err = q.NewInsert().Model(row).Exec(ctx)
+		} else {
+			_, err = q.NewUpdate().Model(row).WherePK().Exec(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("writing instance %s: %w", row.Name, err)
+		}
+		entry := host.AuditEntry{Action: host.ActionPluginManage, Resource: resource(row.Short), Detail: map[string]string{"change": verb, "plugin": row.Name}}
+		maps.Copy(entry.Detail, detail)
+		return h.audit.Record(ctx, c, entry)
+	})
+}
+
+// changed publishes a committed change and returns the instance.
+func (h *House) changed(ctx context.Context, c host.Caller, name string) (Instance, error) {
+	// The change is committed: publish it even if the caller has gone.
+	ctx = context.WithoutCancel(ctx)
+	if err := h.reload(ctx, c.TenantID()); err != nil {
+		return Instance{}, err
+	}
+	e, err := h.find(c.TenantID(), name)
+	if err != nil {
+		return Instance{}, err
+	}
+	if e.in.Enabled && e.release.broken == nil {
+		e.release.code.warm()
+	}
+	return e.now(), nil
+}
+
+// warmUncached compiles in the background what was never compiled here.
+func (h *House) warmUncached() {
+	h.tenants.Range(func(_, value any) bool {
+		for _, e := range value.(*household).entries {
+			if e.in.Enabled && e.release.broken == nil && !e.release.code.cached() {
+				e.release.code.warm()
+			}
+		}
+		return true
+	})
+}
+
+// seal returns have with the values of set sealed; an empty value removes one.
+func (h *House) seal(row *instanceRow, m *manifestv1.Manifest, have map[string][]byte, set map[string]string) (map[string][]byte, error) {
+	for name, value := range set {
+		known := slices.ContainsFunc(m.Secrets, func(s manifestv1.Secret) bool { return s.Name == name })
+		switch {
+		case !known:
+			return nil, unknownSecret(m, name)
+		case value == "":
+			delete(have, name)
+			continue
+		case len(value) > maxSecretBytes || strings.ContainsAny(value, "\r\n\x00"):
+			e := host.Errorf(host.CodeInvalid, "the value of the secret %q cannot be used", name).WithHint("it must be one line of at most 64 KiB")
+			e.Fields = []host.FieldError{{Pointer: "/secrets/" + name, Message: "must be one line of at most 64 KiB"}}
+			return nil, e
+		}
+		sealed, err := h.box.Seal(host.TenantID(row.TenantID), secretName(row.ID, name), []byte(value))
+		if err != nil {
+			return nil, fmt.Errorf("sealing the secret %q: %w", name, err)
+		}
+		have[name] = sealed
+	}
+	return have, nil
+}
+
+func unknownSecret(m *manifestv1.Manifest, name string) error {
+	var known []string
+	for _, s := range m.Secrets {
+		known = append(known, s.Name)
+	}
+	e := host.Errorf(host.CodeInvalid, "%s has no secret %q", m.Name, name)
+	if near := schema.Nearest(name, known); near != "" {
+		e.WithHint("did you mean %q?", near)
+	} else if len(known) > 0 {
+		e.WithHint("it has %s", strings.Join(known, ", "))
+	}
+	e.Fields = []host.FieldError{{Pointer: "/secrets/" + name, Message: "is not a secret of this plugin"}}
+	return e
+}
+
+// secretName binds a sealed value to its instance and name.
+func secretName(instance, name string) string { return "plugin/" + instance + "/" + name }
+
+// fillConfig returns the configuration with defaults, and what is wrong with it.
+func fillConfig(m *manifestv1.Manifest, raw json.RawMessage) (json.RawMessage, []schema.Fault) {
+	if len(raw) == 0 || string(raw) == "null" {
+		raw = json.RawMessage("{}")
+	}
+	v, err := schema.Decode(raw)
+	if err != nil {
+		return json.RawMessage("{}"), []schema.Fault{{Message: err.Error()}}
+	}
+	if m.Config == nil {
+		if object, ok := v.(map[string]any); !ok || len(object) > 0 {
+			return json.RawMessage("{}"), []schema.Fault{{Message: "this plugin has no configuration"}}
+		}
+		return json.RawMessage("{}"), nil
+	}
+	s, err := schema.Compile("config", m.Config.Schema)
+	if err != nil {
+		return json.RawMessage("{}"), []schema.Fault{{Message: err.Error()}}
+	}
+	v = s.Fill(v)
+	filled, err := json.Marshal(v)
+	if err != nil {
+		return json.RawMessage("{}"), []schema.Fault{{Message: err.Error()}}
+	}
+	return filled, s.Check(v)
+}
+
+func badConfig(faults []schema.Fault) error {
+	e := host.Errorf(host.CodeInvalid, "the configuration is not valid: %s", faults[0])
+	e.Fields = schema.Fields(faults)
+	for i := range e.Fields {
+		e.Fields[i].Pointer = "/config" + e.Fields[i].Pointer
+	}
+	return e
+}
+
+// ready says what an instance still lacks to work, or nil.
+func ready(m *manifestv1.Manifest, config json.RawMessage, secrets []string) error {
+	if _, faults := fillConfig(m, config); len(faults) > 0 {
+		e := host.Errorf(host.CodePluginNotReady, "the configuration is not complete: %s", faults[0])
+		e.Fields = schema.Fields(faults)
+		return e.WithHint("configure the plugin first")
+	}
+	for _, s := range m.Secrets {
+		if s.Required && !slices.Contains(secrets, s.Name) {
+			return host.Errorf(host.CodePluginNotReady, "the secret %q is not set", s.Title).
+				WithHint("set %s in the plugin's settings", s.Name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,432 @@
+package plugin
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/fragment"
+	"github.com/callboard-dev/callboard/host/plugin/grant"
+	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	"github.com/callboard-dev/callboard/host/store"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+
+	"github.com/callboard-dev/callboard/schemas/capability/route/v1"
+)
+
+const (
+	codeFile   = "plugin.wasm"
+	sourceFile = manifestv1.FileName
+)
+
+// Source says where a release comes from: exactly one field is set.
+type Source struct {
+	// Path is a folder or a packaged file on this machine. Only system
+	// callers may use it, unless Settings.LocalPaths is set.
+	Path string
+	// Bundled is the name of a plugin of Bundled, "namespace/name".
+	Bundled string
+	// Upload is a package.
+	Upload []byte
+}
+
+// InstallOptions say with what a release is installed.
+type InstallOptions struct {
+	// Grants are the permissions that are granted. Nil grants nothing: the
+	// instance stays disabled until Grant.
+	Grants []Grant
+	// AcceptAll grants everything that the manifest asks for.
+	AcceptAll bool
+	Config    json.RawMessage
+	Secrets   map[string]string
+	// Enable switches the instance on, if nothing is missing.
+	Enable bool
+}
+
+// Preview is a release before it is installed.
+type Preview struct {
+	Manifest  *manifestv1.Manifest `json:"manifest"`
+	Digest    string               `json:"digest"`
+	Readme    string               `json:"readme,omitempty"`
+	CodeBytes int64                `json:"codeBytes"`
+	Source    Source               `json:"-"`
+	// Installed is the version that the tenant has, or empty.
+	Installed string `json:"installed,omitempty"`
+	// Wider are the permissions that installing or upgrading to the release
+	// needs consent for.
+	Wider []Grant `json:"wider"`
+}
+
+// Inspect reads and checks a release without installing it.
+func (h *House) Inspect(ctx context.Context, c host.Caller, src Source) (Preview, error) {
+	if err := h.look(ctx, c, "*"); err != nil {
+		return Preview{}, err
+	}
+	b, err := h.read(c, src)
+	if err != nil {
+		return Preview{}, err
+	}
+	return h.preview(c, src, b), nil
+}
+
+// Bundled lists the packages that come with this host, by name. A file that
+// cannot be read is logged and left out.
+func (h *House) Bundled(ctx context.Context, c host.Caller) ([]Preview, error) {
+	if err := h.look(ctx, c, "*"); err != nil {
+		return nil, err
+	}
+	out := []Preview{}
+	for _, file := range h.bundledFiles() {
+		b, err := manifest.OpenFile(file)
+		if err != nil {
+			h.settings.Log.Warn("leaving out a bundled plugin", "file", file, "error", err)
+			continue
+		}
+		out = append(out, h.preview(c, Source{Bundled: b.Manifest.Name}, b))
+	}
+	slices.SortFunc(out, func(a, b Preview) int { return cmp.Compare(a.Manifest.Name, b.Manifest.Name) })
+	return out, nil
+}
+
+func (h *House) bundledFiles() []string {
+	if h.settings.BundledDir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(h.settings.BundledDir)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			h.settings.Log.Warn("reading the bundled plugins", "error", err)
+		}
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); e.Type().IsRegular() && (ext == ".callboard" || ext == ".tar") {
+			out = append(out, filepath.Join(h.settings.BundledDir, e.Name()))
+		}
+	}
+	return out
+}
+
+func (h *House) preview(c host.Caller, src Source, b *manifest.Bundle) Preview {
+	p := Preview{
+		Manifest: b.Manifest, Digest: b.Digest, Readme: b.Readme, CodeBytes: int64(len(b.Code)),
+		Source: src, Wider: b.Manifest.Permissions,
+	}
+	if e, err := h.find(c.TenantID(), b.Manifest.Name); err == nil {
+		p.Installed = e.in.Version
+		_, p.Wider = grant.Carry(e.in.Manifest.Permissions, e.in.Grants, b.Manifest.Permissions)
+	}
+	return p
+}
+
+// read reads a release and checks that this host can run it.
+func (h *House) read(c host.Caller, src Source) (*manifest.Bundle, error) {
+	b, err := h.open(c, src)
+	if err != nil {
+		return nil, err
+	}
+	runtime := h.runtimes[b.Manifest.Runtime]
+	if runtime == nil {
+		return nil, host.Errorf(host.CodeInvalid, "this host has no runtime %q", b.Manifest.Runtime).
+			WithHint("build the plugin with runtime: wasm")
+	}
+	return b, runtime.Check(b.Code)
+}
+
+func (h *House) open(c host.Caller, src Source) (*manifest.Bundle, error) {
+	switch {
+	case src.Path != "":
+		if c.Principal().Kind != host.KindSystem && !h.settings.LocalPaths {
+			return nil, host.Errorf(host.CodeForbidden, "plugins cannot be installed from a path of the host").
+				WithHint("upload a package instead: callboard plugin install does so for a folder or a file")
+		}
+		return manifest.Open(src.Path)
+	case src.Bundled != "":
+		for _, file := range h.bundledFiles() {
+			if b, err := manifest.OpenFile(file); err == nil && (b.Manifest.Name == src.Bundled || shortOf(b.Manifest.Name) == src.Bundled) {
+				return b, nil
+			}
+		}
+		return nil, host.Errorf(host.CodeNotFound, "no plugin %q is bundled with this host", src.Bundled).
+			WithHint("callboard plugin search lists what is")
+	case len(src.Upload) > 0:
+		return manifest.OpenBytes(src.Upload)
+	}
+	return nil, host.Errorf(host.CodeInvalid, "the source of the plugin is missing").WithHint("give a package, or the name of a bundled plugin")
+}
+
+// Install installs a release for the caller's tenant. It returns as soon as
+// everything is written; the code is compiled in the background, and the state
+// shows how far it is.
+func (h *House) Install(ctx context.Context, c host.Caller, src Source, o InstallOptions) (Instance, error) {
+	if err := h.manage(ctx, c, "*"); err != nil {
+		return Instance{}, err
+	}
+	b, err := h.read(c, src)
+	if err != nil {
+		return Instance{}, err
+	}
+	if err := h.manage(ctx, c, b.Manifest.Name); err != nil {
+		return Instance{}, err
+	}
+	row, err := h.newRow(c, b, o)
+	if err != nil {
+		return Instance{}, err
+	}
+	if err := h.keep(b); err != nil {
+		return Instance{}, err
+	}
+	err = h.write(ctx, c, row, "install", map[string]string{"version": b.Manifest.Version, "digest": b.Digest}, func(ctx context.Context, q store.Querier) error {
+		if err := h.vacant(ctx, q, row); err != nil {
+			return err
+		}
+		if err := h.admit(ctx, q, row.TenantID, row.ID, b.Manifest); err != nil {
+			return err
+		}
+		return insertRelease(ctx, q, b)
+	})
+	if err != nil {
+		return Instance{}, err
+	}
+	return h.changed(ctx, c, row.Name)
+}
+
+// newRow decides everything about a new instance that needs no database.
+func (h *House) newRow(c host.Caller, b *manifest.Bundle, o InstallOptions) (*instanceRow, error) {
+	m := b.Manifest
+	row := &instanceRow{
+		ID: host.NewID("i"), TenantID: string(c.TenantID()), Short: shortOf(m.Name), Name: m.Name, Digest: b.Digest,
+		Consented: o.AcceptAll || o.Grants != nil || len(m.Permissions) == 0, PreviousGrants: "[]", PreviousConfig: "{}",
+		InstalledAt: time.Now().UTC().Truncate(time.Microsecond),
+	}
+	granted := o.Grants
+	if o.AcceptAll {
+		granted = m.Permissions
+	}
+	granted, err := grant.Check(m.Permissions, granted)
+	if err != nil {
+		return nil, err
+	}
+	if err := row.setGrants(granted); err != nil {
+		return nil, err
+	}
+	config, faults := fillConfig(m, o.Config)
+	if len(faults) > 0 && len(o.Config) > 0 {
+		return nil, badConfig(faults)
+	}
+	row.Config = string(config)
+	sealed, err := h.seal(row, m, map[string][]byte{}, o.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	if err := row.setSealed(sealed); err != nil {
+		return nil, err
+	}
+	names := []string{}
+	for n := range sealed {
+		names = append(names, n)
+	}
+	row.Enabled = o.Enable && row.Consented && ready(m, config, names) == nil
+	return row, nil
+}
+
+// vacant refuses a short name that is taken in the tenant.
+func (h *House) vacant(ctx context.Context, q store.Querier, row *instanceRow) error {
+	taken, err := findInstance(ctx, q, host.TenantID(row.TenantID), row.Short)
+	if err != nil || taken == nil {
+		return err
+	}
+	if taken.Name == row.Name {
+		return host.Errorf(host.CodeConflict, "the plugin %s is already installed", row.Name).
+			WithHint("upgrade it: callboard plugin upgrade %s", row.Short)
+	}
+	return host.Errorf(host.CodeConflict, "%s cannot be installed beside %s: both are called %q in paths", row.Name, taken.Name, row.Short).
+		WithHint("uninstall %s first, or ask the author of one of them to rename it", taken.Name)
+}
+
+// admit refuses operation ids that another plugin of the tenant, or the core,
+// uses.
+func (h *House) admit(ctx context.Context, q store.Querier, tenant, self string, m *manifestv1.Manifest) error {
+	mine := operationIDs(m)
+	if len(mine) == 0 {
+		return nil
+	}
+	for _, id := range mine {
+		if slices.Contains(h.settings.Reserved, id) {
+			return clash(m.Name, id, "Callboard itself")
+		}
+	}
+	var rows []releaseRow
+	err := q.NewSelect().Model(&rows).Join("JOIN instances AS i ON i.digest = r.digest").
+		Where("i.tenant_id = ?", tenant).Where("i.id <> ?", self).Scan(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the tenant's releases: %w", err)
+	}
+	for _, r := range rows {
+		other, err := manifest.Parse([]byte(r.Source), r.Name)
+		if err != nil {
+			continue
+		}
+		for _, id := range operationIDs(other) {
+			if slices.Contains(mine, id) {
+				return clash(m.Name, id, r.Name)
+			}
+		}
+	}
+	return nil
+}
+
+func clash(name, id, other string) error {
+	return host.Errorf(host.CodeConflict, "%s offers the operation %q, which %s offers too", name, id, other).
+		WithHint("operation ids are unique in a tenant: rename it in the manifest, best with the plugin's name in front")
+}
+
+func operationIDs(m *manifestv1.Manifest) []string {
+	var out []string
+	for _, c := range m.Capabilities {
+		if c.Type != route.Name {
+			continue
+		}
+		if f, faults := fragment.Compile(c.OpenAPI); len(faults) == 0 {
+			for _, op := range f.Operations {
+				out = append(out, op.ID)
+			}
+		}
+	}
+	return out
+}
+
+// keep puts the release's files on disk.
+func (h *House) keep(b *manifest.Bundle) error {
+	return h.depot.Put(b.Digest, map[string][]byte{sourceFile: b.Source, codeFile: b.Code})
+}
+
+// insertRelease writes a release and its code, unless they are there.
+func insertRelease(ctx context.Context, q store.Querier, b *manifest.Bundle) error {
+	old, err := findRelease(ctx, q, b.Digest)
+	if err != nil || old != nil {
+		return err
+	}
+	var packed bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&packed, gzip.BestSpeed) // the level is valid
+	if _, err := w.Write(b.Code); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	if _, err := q.NewInsert().Model(&codeRow{Digest: b.Digest, Code: packed.Bytes()}).Exec(ctx); err != nil {
+		return fmt.Errorf("writing the code: %w", err)
+	}
+	_, err = q.NewInsert().Model(&releaseRow{
+		Digest: b.Digest, Name: b.Manifest.Name, Version: b.Manifest.Version, Source: string(b.Source), Readme: b.Readme,
+		CodeDigest: b.CodeDigest, CodeBytes: int64(len(b.Code)), CreatedAt: time.Now().UTC(),
+	}).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("writing the release: %w", err)
+	}
+	return nil
+}
+
+// newCode returns the code of a release, not loaded yet.
+func (h *House) newCode(r *release) *code {
+	runtime := h.runtimes[r.manifest.Runtime]
+	return &code{
+		digest: r.row.Digest, bytes: r.row.CodeBytes, gate: h.gate, pace: h.pace,
+		cached:  func() bool { return runtime != nil && runtime.Cached(r.row.CodeDigest) },
+		changed: func() { h.republish(r.row.Digest) },
+		open: func(ctx context.Context) (Module, error) {
+			if r.broken != nil {
+				return nil, r.broken
+			}
+			if runtime == nil {
+				return nil, host.Errorf(host.CodeInvalid, "this host has no runtime %q", r.manifest.Runtime)
+			}
+			raw, err := h.fetch(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			return runtime.Compile(ctx, r.row.CodeDigest, raw)
+		},
+	}
+}
+
+// fetch returns the code of a release: from disk, or from the database where
+// the disk has none or a damaged one. It is verified each time.
+func (h *House) fetch(ctx context.Context, r *release) ([]byte, error) {
+	raw, err := h.depot.Read(r.row.Digest, codeFile)
+	if err == nil && manifest.DigestOf(raw) == r.row.CodeDigest {
+		return raw, nil
+	}
+	var row codeRow
+	err = h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
+		return q.NewSelect().Model(&row).Where("digest = ?", r.row.Digest).Scan(ctx)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the code of %s: %w", r.row.Name, err)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(row.Code))
+	if err != nil {
+		return nil, damaged(r, err)
+	}
+	raw, err = io.ReadAll(io.LimitReader(z, manifest.MaxCodeBytes))
+	if err != nil || manifest.DigestOf(raw) != r.row.CodeDigest {
+		return nil, damaged(r, err)
+	}
+	if err := h.depot.Remove(r.row.Digest); err != nil {
+		return nil, err
+	}
+	return raw, h.depot.Put(r.row.Digest, map[string][]byte{sourceFile: []byte(r.row.Source), codeFile: raw})
+}
+
+func damaged(r *release, err error) error {
+	e := host.Errorf(host.CodeInternal, "the code of %s %s is damaged", r.row.Name, r.row.Version).
+		WithHint("uninstall the plugin and install it again")
+	e.Err = err
+	return e
+}
+
+// older reports whether version a comes before b.
+func older(a, b string) bool {
+	x, err := semver.NewVersion(a)
+	y, bad := semver.NewVersion(b)
+	return err == nil && bad == nil && x.LessThan(y)
+}
+
+// sweepDepot removes the files of releases that no tenant has.
+func (h *House) sweepDepot(ctx context.Context) {
+	var rows []releaseRow
+	err := h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
+		return q.NewSelect().Model(&rows).Column("digest").Scan(ctx)
+	})
+	digests, bad := h.depot.Digests()
+	if err != nil || bad != nil {
+		return // nothing is lost: the next start sweeps
+	}
+	known := map[string]bool{}
+	for _, r := range rows {
+		known[r.Digest] = true
+	}
+	for _, d := range digests {
+		if !known[d] {
+			if err := h.depot.Remove(d); err != nil {
+				h.settings.Log.Warn("removing an unused release", "digest", strings.TrimPrefix(d, "sha256:")[:12], "error", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,376 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/grant"
+	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	"github.com/callboard-dev/callboard/host/store"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+)
+
+// household is one tenant's instances. It is replaced, never changed.
+type household struct {
+	revision int64 // of the database
+	stamp    int64 // of this process, for Revision
+	entries  map[string]*entry
+	active   []Instance
+}
+
+// entry is one instance in a household.
+type entry struct {
+	row     instanceRow
+	in      Instance
+	release *release
+	limits  Limits
+	live    *instance
+}
+
+// instance is what stays of an instance when its household is replaced.
+type instance struct {
+	slots  chan struct{}
+	health health
+}
+
+// release is one release in this process. It is shared by all tenants.
+type release struct {
+	row      releaseRow
+	manifest *manifestv1.Manifest
+	// broken says why the release cannot be used at all.
+	broken error
+	code   *code
+}
+
+// Active returns the tenant's instances that answer calls, sorted by short
+// name. The slice is a snapshot that must not be changed.
+func (h *House) Active(t host.TenantID) []Instance {
+	if home := h.home(t); home != nil {
+		return home.active
+	}
+	return nil
+}
+
+// Revision returns a number that is another one whenever Active may be.
+func (h *House) Revision(t host.TenantID) int64 {
+	if home := h.home(t); home != nil {
+		return home.stamp
+	}
+	return 0
+}
+
+func (h *House) home(t host.TenantID) *household {
+	v, ok := h.tenants.Load(t)
+	if !ok {
+		return nil
+	}
+	return v.(*household)
+}
+
+// List returns all instances of the caller's tenant, sorted by short name.
+func (h *House) List(ctx context.Context, c host.Caller) ([]Instance, error) {
+	if err := h.look(ctx, c, "*"); err != nil {
+		return nil, err
+	}
+	out := []Instance{}
+	if home := h.home(c.TenantID()); home != nil {
+		for _, e := range home.entries {
+			out = append(out, e.now())
+		}
+	}
+	slices.SortFunc(out, func(a, b Instance) int { return strings.Compare(a.Short, b.Short) })
+	return out, nil
+}
+
+// Get returns one instance by its short or full name.
+func (h *House) Get(ctx context.Context, c host.Caller, name string) (Instance, error) {
+	if err := h.look(ctx, c, name); err != nil {
+		return Instance{}, err
+	}
+	e, err := h.find(c.TenantID(), name)
+	if err != nil {
+		return Instance{}, err
+	}
+	return e.now(), nil
+}
+
+// find returns the entry of that short or full name.
+func (h *House) find(t host.TenantID, name string) (*entry, error) {
+	if home := h.home(t); home != nil {
+		if e := home.entries[shortOf(name)]; e != nil && (name == e.in.Short || name == e.in.Name) {
+			return e, nil
+		}
+	}
+	return nil, notInstalled(name)
+}
+
+func notInstalled(name string) error {
+	return host.Errorf(host.CodeNotFound, "no plugin %q is installed", name).
+		WithHint("callboard plugin list shows what is installed")
+}
+
+// now returns the instance with its state at this moment.
+func (e *entry) now() Instance {
+	in := e.in
+	failure, progress := e.release.code.state()
+	if e.release.broken != nil {
+		failure = e.release.broken
+	}
+	switch {
+	case !in.Enabled:
+		in.State, in.StateDetail = StateDisabled, e.whyDisabled()
+	case failure != nil:
+		in.State, in.StateDetail = StateFailedToStart, host.AsError(failure).Error()
+	case progress != nil:
+		in.State, in.Progress = StateCompiling, progress
+		in.StateDetail = "The code is being compiled; this happens once."
+	case in.Pending != nil:
+		in.State = StateUpdatePending
+		in.StateDetail = fmt.Sprintf("Version %s asks for more permissions; version %s goes on until they are granted.", in.Pending.Version, in.Version)
+	default:
+		in.State = StateActive
+	}
+	return in
+}
+
+func (e *entry) whyDisabled() string {
+	if !e.row.Consented && len(e.in.Manifest.Permissions) > 0 {
+		return fmt.Sprintf("Waits for consent to %d permissions.", len(e.in.Manifest.Permissions))
+	}
+	if err := ready(e.in.Manifest, e.in.Config, e.in.Secrets); err != nil {
+		return host.AsError(err).Message + "."
+	}
+	return "Switched off."
+}
+
+// reloadAll replaces all households from the database.
+func (h *House) reloadAll(ctx context.Context) error {
+	h.reloading.Lock()
+	defer h.reloading.Unlock()
+	var rows []instanceRow
+	var counts []installationRow
+	err := h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
+		if err := q.NewSelect().Model(&counts).Scan(ctx); err != nil {
+			return err
+		}
+		return q.NewSelect().Model(&rows).Where("removing = ?", false).Order("tenant_id", "short").Scan(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("reading instances: %w", err)
+	}
+	byTenant := map[string][]instanceRow{}
+	for _, r := range rows {
+		byTenant[r.TenantID] = append(byTenant[r.TenantID], r)
+	}
+	for _, n := range counts {
+		h.furnish(ctx, host.TenantID(n.TenantID), n.Revision, byTenant[n.TenantID])
+	}
+	return nil
+}
+
+// reload replaces one tenant's household from the database.
+func (h *House) reload(ctx context.Context, t host.TenantID) error {
+	h.reloading.Lock()
+	defer h.reloading.Unlock()
+	var rows []instanceRow
+	var counts []installationRow
+	err := h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
+		if err := q.NewSelect().Model(&counts).Where("tenant_id = ?", string(t)).Scan(ctx); err != nil {
+			return err
+		}
+		return q.NewSelect().Model(&rows).Where("tenant_id = ?", string(t)).Where("removing = ?", false).Order("short").Scan(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("reading instances: %w", err)
+	}
+	if len(counts) == 0 {
+		h.tenants.Delete(t)
+		h.retireUnused()
+		return nil
+	}
+	h.furnish(ctx, t, counts[0].Revision, rows)
+	h.retireUnused()
+	return nil
+}
+
+// furnish builds a household; h.reloading is held.
+func (h *House) furnish(ctx context.Context, t host.TenantID, revision int64, rows []instanceRow) {
+	home := &household{revision: revision, entries: map[string]*entry{}}
+	for _, row := range rows {
+		e := h.entry(ctx, row)
+		home.entries[row.Short] = e
+	}
+	h.publish(t, home)
+}
+
+// publish puts a household up, with its list of what answers calls.
+func (h *House) publish(t host.TenantID, home *household) {
+	var before int64
+	if old := h.home(t); old != nil {
+		before = old.stamp
+	}
+	for _, e := range home.entries {
+		if in := e.now(); in.State.Serves() {
+			in.Progress = nil
+			home.active = append(home.active, in)
+		}
+	}
+	slices.SortFunc(home.active, func(a, b Instance) int { return strings.Compare(a.Short, b.Short) })
+	home.stamp = max(before+1, home.revision<<16)
+	h.tenants.Store(t, home)
+}
+
+// republish renews the lists of all households that use a release whose code
+// has become ready or has failed.
+func (h *House) republish(digest string) {
+	h.reloading.Lock()
+	defer h.reloading.Unlock()
+	h.tenants.Range(func(key, value any) bool {
+		old := value.(*household)
+		for _, e := range old.entries {
+			if e.in.Digest == digest {
+				h.publish(key.(host.TenantID), &household{revision: old.revision, entries: old.entries})
+				break
+			}
+		}
+		return true
+	})
+}
+
+// entry builds one entry; h.reloading is held.
+func (h *House) entry(ctx context.Context, row instanceRow) *entry {
+	r := h.release(ctx, row.Digest)
+	live := h.shared[row.ID]
+	if live == nil {
+		live = &instance{slots: make(chan struct{}, h.settings.Concurrency)}
+		h.shared[row.ID] = live
+	}
+	in := Instance{
+		ID: row.ID, Tenant: host.TenantID(row.TenantID), Name: row.Name, Short: row.Short,
+		Version: r.row.Version, Digest: row.Digest, Enabled: row.Enabled,
+		Config: json.RawMessage(row.Config), Grants: row.grants(), Manifest: r.manifest, Readme: r.row.Readme,
+		Revision: row.Revision, InstalledAt: row.InstalledAt, UpdatedAt: row.UpdatedAt,
+	}
+	for name := range row.sealed() {
+		in.Secrets = append(in.Secrets, name)
+	}
+	slices.Sort(in.Secrets)
+	if row.PreviousDigest != "" {
+		in.Previous = h.release(ctx, row.PreviousDigest).row.Version
+	}
+	if row.PendingDigest != "" {
+		next := h.release(ctx, row.PendingDigest)
+		_, wider := grant.Carry(r.manifest.Permissions, in.Grants, next.manifest.Permissions)
+		in.Pending = &Pending{Version: next.row.Version, Digest: next.row.Digest, Manifest: next.manifest, Wider: wider}
+	}
+	return &entry{row: row, in: in, release: r, limits: h.limitsOf(r.manifest), live: live}
+}
+
+// release returns a release of this process, reading it first if need be;
+// h.reloading is held.
+func (h *House) release(ctx context.Context, digest string) *release {
+	if r := h.releases[digest]; r != nil && r.broken == nil {
+		return r
+	}
+	var row *releaseRow
+	err := h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) (err error) {
+		row, err = findRelease(ctx, q, digest)
+		return err
+	})
+	r := &release{broken: err}
+	if row == nil {
+		row = &releaseRow{Digest: digest}
+		if err == nil {
+			r.broken = host.Errorf(host.CodeNotFound, "the release %s is missing from the database", digest).WithHint("uninstall the plugin and install it again")
+		}
+	} else {
+		r.manifest, r.broken = manifest.Parse([]byte(row.Source), row.Name+"/"+manifestv1.FileName)
+	}
+	r.row = *row
+	if r.manifest == nil {
+		r.manifest = &manifestv1.Manifest{Name: row.Name, Version: row.Version, Title: row.Name}
+	}
+	r.code = h.newCode(r)
+	h.releases[digest] = r
+	return r
+}
+
+// limitsOf returns what a call of the release may use.
+func (h *House) limitsOf(m *manifestv1.Manifest) Limits {
+	var l Limits
+	if d, err := time.ParseDuration(m.Limits.Timeout); err == nil {
+		l.Timeout = d
+	}
+	if n, err := manifest.Bytes(m.Limits.Memory); err == nil {
+		l.Memory = n
+	}
+	if n, err := manifest.Bytes(m.Limits.Output); err == nil {
+		l.Output = n
+	}
+	return l.or(h.settings.Default).within(h.settings.Ceiling)
+}
+
+// retireUnused unloads releases that no household uses; h.reloading is held.
+func (h *House) retireUnused() {
+	used, ids := map[string]bool{}, map[string]bool{}
+	h.tenants.Range(func(_, value any) bool {
+		for _, e := range value.(*household).entries {
+			ids[e.row.ID] = true
+			for _, d := range e.row.digests() {
+				used[d] = true
+			}
+		}
+		return true
+	})
+	for digest, r := range h.releases {
+		if !used[digest] {
+			r.code.retire()
+			delete(h.releases, digest)
+		}
+	}
+	for id := range h.shared {
+		if !ids[id] {
+			delete(h.shared, id)
+		}
+	}
+}
+
+// poll reloads the households that another process changed.
+func (h *House) poll() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var counts []installationRow
+	err := h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
+		return q.NewSelect().Model(&counts).Scan(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	known := map[host.TenantID]int64{}
+	for _, n := range counts {
+		known[host.TenantID(n.TenantID)] = n.Revision
+	}
+	var stale []host.TenantID
+	h.tenants.Range(func(key, value any) bool {
+		t := key.(host.TenantID)
+		if revision, ok := known[t]; !ok || revision != value.(*household).revision {
+			stale = append(stale, t)
+		}
+		delete(known, t)
+		return true
+	})
+	for t := range known {
+		stale = append(stale, t)
+	}
+	for _, t := range stale {
+		if err := h.reload(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
