@@ -53,36 +53,66 @@ func checkSizes(t *tree) []finding {
 
 func longFuncs(t *tree, s source) []finding {
 	var found []finding
+	check := func(name string, node ast.Node, body *ast.BlockStmt) {
+		n := t.line(node.End()) - t.line(node.Pos()) + 1
+		if s.test {
+			n -= setApart(t, body)
+		}
+		if n > maxFunc {
+			found = append(found, finding{path: s.path, line: t.line(node.Pos()), name: name,
+				why: fmt.Sprintf("%d lines, at most %d; a big switch is a missing table", n, maxFunc)})
+		}
+	}
 	for _, d := range s.file.Decls {
 		fn, ok := d.(*ast.FuncDecl)
 		if !ok || fn.Body == nil {
 			continue
 		}
-		n := t.line(fn.End()) - t.line(fn.Pos()) + 1
-		if s.test {
-			n -= tableLines(t, fn)
+		check(fn.Name.Name, fn, fn.Body)
+		if !s.test {
+			continue
 		}
-		if n > maxFunc {
-			found = append(found, finding{path: s.path, line: t.line(fn.Pos()), name: fn.Name.Name,
-				why: fmt.Sprintf("%d lines, at most %d; a big switch is a missing table", n, maxFunc)})
+		for _, st := range fn.Body.List {
+			if sub := subtest(st); sub != nil {
+				check(fn.Name.Name, sub, sub.Body)
+			}
 		}
 	}
 	return found
 }
 
-// tableLines are the lines of a test's tables: data, not steps.
-func tableLines(t *tree, fn *ast.FuncDecl) int {
+// setApart are the lines of a test function that are not its own steps: its
+// tables, which are data, and its subtests, which are functions.
+func setApart(t *tree, body *ast.BlockStmt) int {
 	n := 0
-	for _, st := range fn.Body.List {
-		assign, ok := st.(*ast.AssignStmt)
-		if !ok || len(assign.Rhs) != 1 {
-			continue
+	for _, st := range body.List {
+		if assign, ok := st.(*ast.AssignStmt); ok && len(assign.Rhs) == 1 {
+			if table, ok := assign.Rhs[0].(*ast.CompositeLit); ok {
+				n += t.line(table.End()) - t.line(table.Pos())
+			}
 		}
-		if table, ok := assign.Rhs[0].(*ast.CompositeLit); ok {
-			n += t.line(table.End()) - t.line(table.Pos())
+		if sub := subtest(st); sub != nil {
+			n += t.line(sub.End()) - t.line(sub.Pos())
 		}
 	}
 	return n
+}
+
+// subtest returns the function of a statement t.Run("name", func(...) {...}).
+func subtest(st ast.Stmt) *ast.FuncLit {
+	expr, ok := st.(*ast.ExprStmt)
+	if !ok {
+		return nil
+	}
+	call, ok := expr.X.(*ast.CallExpr)
+	if !ok || len(call.Args) != 2 {
+		return nil
+	}
+	if sel, ok := call.Fun.(*ast.SelectorExpr); !ok || sel.Sel.Name != "Run" {
+		return nil
+	}
+	fn, _ := call.Args[1].(*ast.FuncLit)
+	return fn
 }
 
 func wideInterfaces(t *tree, s source) []finding {

@@ -67,6 +67,7 @@ func TestTreeFindsOffenders(t *testing.T) {
 		{"SleepInTest", "host/kv/a_test.go", goFile("kv") + "// time.Sl" + "eep(1)\n", "[text] sleep"},
 		{"DeadLink", "docs/a.md", "see [b](b.md#part)\n", "docs/a.md:1: [link] b.md"},
 		{"LongTest", "host/kv/a_test.go", strings.Replace(long, "func f()", "func TestF()", 1), "[size] TestF: "},
+		{"LongSubtest", "host/kv/a_test.go", goFile("kv") + "func TestF() {\n\tt.Run(\"x\", func() {\n" + strings.Repeat("\t\tprintln()\n", maxFunc) + "\t})\n}\n", "[size] TestF: "},
 		{"UnknownRoom", "lib/a.txt", "x\n", "[top] lib"},
 	}
 	for _, tt := range tests {
@@ -95,6 +96,7 @@ func TestTreeAllows(t *testing.T) {
 		{"TypedConstants", "host/kv/a.go", goFile("kv") + "// Tone is how it sounds.\ntype Tone string\n\nconst Good Tone = \"good\"\n"},
 		{"ErrorMethod", "host/kv/a.go", goFile("kv") + "// Fault is one.\ntype Fault struct{}\n\nfunc (Fault) Error() string { return \"\" }\n"},
 		{"Links", "docs/a.md", "[a](a.md) [b](https://example.com/x) [c](#part)\n"},
+		{"ManySubtests", "host/kv/a_test.go", goFile("kv") + "func TestF() {\n" + strings.Repeat("\tt.Run(\"x\", func() {\n\t\tprintln()\n\t\tprintln()\n\t})\n", 40) + "}\n"},
 		{"LongTable", "host/kv/a_test.go", goFile("kv") + "func TestF() {\n\ttests := []int{\n" + strings.Repeat("\t\t1,\n", maxFunc) + "\t}\n\t_ = tests\n}\n"},
 		{"URLWithWork", "docs/a.md", "https://example.com/work/\n"},
 	}
