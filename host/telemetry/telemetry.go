@@ -144,3 +144,6 @@ func (t *Telemetry) SetGlobal() {
 func (t *Telemetry) Close(ctx context.Context) error {
 	return errors.Join(t.tracers.Shutdown(ctx), t.meters.Shutdown(ctx))
 }
+
+// Provider returns what makes tracers, for libraries that take one.
+func (t *Telemetry) Provider() trace.TracerProvider { return t.tracers }
