@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"modernc.org/sqlite"
 
@@ -18,11 +19,28 @@ func prepareDir(dir string) error {
 	if err := os.MkdirAll(filepath.Join(dir, "tenants"), 0o700); err != nil {
 		return err
 	}
+	sweep(dir, filepath.Join(dir, "tenants"))
 	probe, err := os.CreateTemp(dir, ".probe-*")
 	if err != nil {
 		return err
 	}
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// draftTime is longer than anybody needs to make an empty database.
+const draftTime = time.Hour
+
+// sweep removes what processes that died while they made a file have left. What
+// cannot be removed does no harm, so errors are of no interest.
+func sweep(dirs ...string) {
+	for _, dir := range dirs {
+		left, _ := filepath.Glob(filepath.Join(dir, ".draft-*")) // the pattern is well-formed
+		for _, path := range left {
+			if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > draftTime {
+				_ = os.RemoveAll(path)
+			}
+		}
+	}
 }
 
 // createFile makes an empty database in WAL mode at path, unless there is one.
