@@ -122,7 +122,6 @@ func (c connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 type rawConn interface {
 	sqldriver.Conn
 	sqldriver.ConnBeginTx
-	sqldriver.ConnPrepareContext
 	sqldriver.ExecerContext
 	sqldriver.QueryerContext
 	sqldriver.SessionResetter

@@ -13,17 +13,17 @@ import (
 	"github.com/callboard-dev/callboard/host/store"
 )
 
-var typeCases = []testCase{
-	{"time comes back in UTC to the microsecond", typesTime},
-	{"times sort by time", typesTimeOrder},
-	{"bytes come back", typesBytes},
-	{"JSON comes back byte for byte", typesJSON},
-	{"text comes back", typesText},
-	{"text with a NUL byte is refused", typesNUL},
-	{"text sorts by its bytes", typesTextOrder},
-	{"numbers and truth come back", typesNumbers},
-	{"identity grows and is returned", typesIdentity},
-	{"upsert returns and replaces", typesUpsert},
+var valueCases = []testCase{
+	{"time comes back in UTC to the microsecond", valuesTime},
+	{"times sort by time", valuesTimeOrder},
+	{"bytes come back", valuesBytes},
+	{"JSON comes back byte for byte", valuesJSON},
+	{"text comes back", valuesText},
+	{"text with a NUL byte is refused", valuesNUL},
+	{"text sorts by its bytes", valuesTextOrder},
+	{"numbers and truth come back", valuesNumbers},
+	{"identity grows and is returned", valuesIdentity},
+	{"upsert returns and replaces", valuesUpsert},
 }
 
 // through writes a note and reads it again.
@@ -41,7 +41,7 @@ func through(t *testing.T, tn *store.Tenant, in note) note {
 	return out
 }
 
-func typesTime(t *testing.T, h Harness) {
+func valuesTime(t *testing.T, h Harness) {
 	tn := tenant(t, h.fresh(t))
 	zone := time.FixedZone("east", 5*3600+30*60)
 	for _, in := range []time.Time{
@@ -66,7 +66,7 @@ func typesTime(t *testing.T, h Harness) {
 	}
 }
 
-func typesTimeOrder(t *testing.T, h Harness) {
+func valuesTimeOrder(t *testing.T, h Harness) {
 	tn := tenant(t, h.fresh(t))
 	start := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, d := range []time.Duration{time.Second, 0, 10 * time.Microsecond, 500 * time.Millisecond, 9 * time.Microsecond, -time.Second} {
@@ -82,7 +82,7 @@ func typesTimeOrder(t *testing.T, h Harness) {
 	}
 }
 
-func typesBytes(t *testing.T, h Harness) {
+func valuesBytes(t *testing.T, h Harness) {
 	tn := tenant(t, h.fresh(t))
 	all := make([]byte, 256)
 	for i := range all {
@@ -98,7 +98,7 @@ func typesBytes(t *testing.T, h Harness) {
 	}
 }
 
-func typesJSON(t *testing.T, h Harness) {
+func valuesJSON(t *testing.T, h Harness) {
 	tn := tenant(t, h.fresh(t))
 	for _, in := range []string{
 		`{"b": 1,  "a" : [1.0, 1e3, -0]}`, `{"a":1,"a":2}`, `"\u0000\ud83d\ude00 \\u0000 '"`, "null", "{\n}", `{"é":"’"}`,
@@ -113,7 +113,7 @@ func typesJSON(t *testing.T, h Harness) {
 	}
 }
 
-func typesText(t *testing.T, h Harness) {
+func valuesText(t *testing.T, h Harness) {
 	tn := tenant(t, h.fresh(t))
 	for _, in := range []string{"", " ", "a'b\"c`d\\e", "tab\tline\nreturn\r", "\x01\x7f", "héé 日本 😀 \u200b\ufeff"} {
 		must(t, tn.Write(t.Context(), add(in)))
@@ -127,7 +127,7 @@ func typesText(t *testing.T, h Harness) {
 	}
 }
 
-func typesNUL(t *testing.T, h Harness) {
+func valuesNUL(t *testing.T, h Harness) {
 	tn := tenant(t, h.fresh(t))
 	err := tn.Write(t.Context(), add("a\x00b"))
 	wantCode(t, err, host.CodeInvalid)
@@ -139,7 +139,7 @@ func typesNUL(t *testing.T, h Harness) {
 	}
 }
 
-func typesTextOrder(t *testing.T, h Harness) {
+func valuesTextOrder(t *testing.T, h Harness) {
 	tn := tenant(t, h.fresh(t))
 	want := []string{"", "A", "B", "_", "a", "a b", "a-b", "a.b", "aa", "b", "é", "日"}
 	for _, name := range []string{"b", "日", "a.b", "A", "é", "aa", "", "_", "B", "a-b", "a", "a b"} {
@@ -150,7 +150,7 @@ func typesTextOrder(t *testing.T, h Harness) {
 	}
 }
 
-func typesNumbers(t *testing.T, h Harness) {
+func valuesNumbers(t *testing.T, h Harness) {
 	tn := tenant(t, h.fresh(t))
 	for _, in := range []note{
 		{Count: math.MaxInt64, Ratio: 0.1, Flag: true}, {Count: math.MinInt64 + 1, Ratio: -1e300}, {Ratio: 1e-300},
@@ -163,7 +163,7 @@ func typesNumbers(t *testing.T, h Harness) {
 	}
 }
 
-func typesIdentity(t *testing.T, h Harness) {
+func valuesIdentity(t *testing.T, h Harness) {
 	tn := tenant(t, h.fresh(t))
 	rows := []note{{Name: "a"}, {Name: "b"}, {Name: "c"}}
 	must(t, tn.Write(t.Context(), func(ctx context.Context, q store.Querier) error {
@@ -182,7 +182,7 @@ func typesIdentity(t *testing.T, h Harness) {
 	}
 }
 
-func typesUpsert(t *testing.T, h Harness) {
+func valuesUpsert(t *testing.T, h Harness) {
 	tn := tenant(t, h.fresh(t))
 	for _, count := range []int64{1, 2} {
 		row := note{Name: "a", Count: count}
