@@ -53,7 +53,7 @@ func (h Harness) Run(t *testing.T) {
 		{"tenancy", tenancyCases},      // nobody reaches another's namespace
 		{"attacks", attackCases},       // not on purpose either
 		{"tx", txCases},                // all or nothing, and what nests
-		{"values", valueCases},           // what goes in comes out
+		{"values", valueCases},         // what goes in comes out
 		{"outbox", outboxCases},        // a decided job is handed over
 		{"concurrency", togetherCases}, // and all of it at the same time
 	} {
