@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
@@ -29,6 +30,11 @@ type Settings struct {
 	// CacheDir is where module sources and compiled guests are kept; empty
 	// means the user's cache folder.
 	CacheDir string
+	// Dir is the folder from which relative paths start; empty means the
+	// process's own.
+	Dir string
+	// Getenv reads the environment; nil means the process's own.
+	Getenv func(string) string
 }
 
 // Commands returns the author's commands, in the order in which an author
@@ -79,11 +85,27 @@ func (s Settings) open(cmd *cobra.Command, dir string) (*modsource.Workspace, er
 
 // folder returns the plugin's folder of the arguments; without one, the
 // current folder.
-func folder(args []string) string {
+func (s Settings) folder(args []string) string {
 	if len(args) == 0 {
-		return "."
+		return s.path(".")
 	}
-	return args[0]
+	return s.path(args[0])
+}
+
+// path returns where a path that the author wrote leads.
+func (s Settings) path(p string) string {
+	if s.Dir == "" || filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(s.Dir, p)
+}
+
+// env reads a variable of the environment.
+func (s Settings) env(name string) string {
+	if s.Getenv == nil {
+		return os.Getenv(name)
+	}
+	return s.Getenv(name)
 }
 
 // outputFlag adds --output to a command.

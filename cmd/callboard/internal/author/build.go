@@ -26,7 +26,7 @@ func newBuildCommand(s Settings) *cobra.Command {
 		Example: "  callboard plugin build\n  callboard plugin build ./deploy-board --output json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			built, err := s.build(cmd, folder(args), file)
+			built, err := s.build(cmd, s.folder(args), file)
 			if err != nil {
 				return err
 			}
@@ -58,6 +58,8 @@ func (s Settings) build(cmd *cobra.Command, dir, file string) (modsource.Built, 
 	}
 	if file == "" {
 		file = filepath.Join(dir, mainFile(m))
+	} else {
+		file = s.path(file)
 	}
 	built, err := w.Build(cmd.Context(), file, cmd.ErrOrStderr())
 	if closeErr := w.Close(); err == nil {

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -45,21 +44,21 @@ func newDevCommand(s Settings) *cobra.Command {
 			if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 				return s.Usage(fmt.Errorf("--server %q is not a URL like http://127.0.0.1:8080", server))
 			}
-			p := &portal{base: strings.TrimSuffix(server, "/"), token: os.Getenv("CALLBOARD_TOKEN"), accept: accept}
+			p := &portal{base: strings.TrimSuffix(server, "/"), token: s.env("CALLBOARD_TOKEN"), accept: accept}
 			if once {
-				return s.ship(cmd, folder(args), p)
+				return s.ship(cmd, s.folder(args), p)
 			}
-			return s.watch(cmd, folder(args), p)
+			return s.watch(cmd, s.folder(args), p)
 		},
 	}
-	cmd.Flags().StringVar(&server, "server", envOr("CALLBOARD_SERVER", "http://127.0.0.1:8080"), "the server's URL (CALLBOARD_SERVER)")
+	cmd.Flags().StringVar(&server, "server", s.envOr("CALLBOARD_SERVER", "http://127.0.0.1:8080"), "the server's URL (CALLBOARD_SERVER)")
 	cmd.Flags().BoolVar(&accept, "yes", false, "accept the permissions that plugin.yaml asks for")
 	cmd.Flags().BoolVar(&once, "once", false, "build and upgrade once, then end")
 	return cmd
 }
 
-func envOr(name, fallback string) string {
-	if v := os.Getenv(name); v != "" {
+func (s Settings) envOr(name, fallback string) string {
+	if v := s.env(name); v != "" {
 		return v
 	}
 	return fallback

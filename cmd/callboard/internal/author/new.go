@@ -54,8 +54,8 @@ func newNewCommand(s Settings) *cobra.Command {
 	return cmd
 }
 
-// plugin is what the templates of a scaffold know.
-type plugin struct {
+// draft is what the templates of a scaffold know.
+type draft struct {
 	Name, Namespace, Short string // "acme/deploy-board", "acme", "deploy-board"
 	Title, Camel           string // "Deploy board", "deployBoard"
 	Module                 string
@@ -65,11 +65,11 @@ type plugin struct {
 }
 
 // parsePlugin reads the arguments.
-func (s Settings) parsePlugin(name, modulePath string) (plugin, error) {
+func (s Settings) parsePlugin(name, modulePath string) (draft, error) {
 	if !pluginName.MatchString(name) || len(name) > 128 {
-		return plugin{}, s.Usage(fmt.Errorf("%q is not a plugin's name: write namespace/name in lower case letters, digits and dashes, for example acme/deploy-board", name))
+		return draft{}, s.Usage(fmt.Errorf("%q is not a plugin's name: write namespace/name in lower case letters, digits and dashes, for example acme/deploy-board", name))
 	}
-	p := plugin{Name: name, Module: modulePath, SchemaFile: schemaFile, Host: "0.1.0"}
+	p := draft{Name: name, Module: modulePath, SchemaFile: schemaFile, Host: "0.1.0"}
 	p.Namespace, p.Short, _ = strings.Cut(name, "/")
 	words := strings.Split(p.Short, "-")
 	p.Title = strings.ToUpper(p.Short[:1]) + strings.Join(words, " ")[1:]
@@ -81,14 +81,15 @@ func (s Settings) parsePlugin(name, modulePath string) (plugin, error) {
 		p.Module = "example.com/" + name
 	}
 	if err := module.CheckImportPath(p.Module); err != nil {
-		return plugin{}, s.Usage(fmt.Errorf("--module: %w", err))
+		return draft{}, s.Usage(fmt.Errorf("--module: %w", err))
 	}
 	return p, nil
 }
 
 // makePlugin writes the folder in one step and readies the go command.
-func (s Settings) makePlugin(cmd *cobra.Command, p plugin) error {
-	if exists(p.Short) {
+func (s Settings) makePlugin(cmd *cobra.Command, p draft) error {
+	dir := s.path(p.Short)
+	if exists(dir) {
 		return host.Errorf(host.CodeConflict, "the folder %s is already there", p.Short).
 			WithHint("Move it away, or run the command in another folder.")
 	}
@@ -99,7 +100,7 @@ func (s Settings) makePlugin(cmd *cobra.Command, p plugin) error {
 	p.SDK = module.Version{Path: sdk.ModulePath, Version: modules.Version(sdk.ModulePath)}
 	p.Schemas = module.Version{Path: schemas.ModulePath, Version: modules.Version(schemas.ModulePath)}
 	p.Others = modules.Requires()
-	temp, err := os.MkdirTemp(".", ".callboard-new-*")
+	temp, err := os.MkdirTemp(s.path("."), ".callboard-new-*")
 	if err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (s Settings) makePlugin(cmd *cobra.Command, p plugin) error {
 	if err := writeScaffold(temp, p, modules); err != nil {
 		return err
 	}
-	if err := os.Rename(temp, p.Short); err != nil {
+	if err := os.Rename(temp, dir); err != nil {
 		return err
 	}
 	out := cmd.OutOrStdout()
@@ -123,7 +124,7 @@ func (s Settings) makePlugin(cmd *cobra.Command, p plugin) error {
 }
 
 // writeScaffold writes all files of a new plugin below dir.
-func writeScaffold(dir string, p plugin, modules *modsource.Source) error {
+func writeScaffold(dir string, p draft, modules *modsource.Source) error {
 	files := map[string][]byte{
 		schemaFile: manifest.Schema,
 		"go.sum":   []byte(strings.Join(modules.Sums(), "\n") + "\n"),

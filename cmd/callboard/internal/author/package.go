@@ -24,7 +24,7 @@ func newPackageCommand(s Settings) *cobra.Command {
 			"  callboard plugin install board.tar --server https://portal.example.com",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir := folder(args)
+			dir := s.folder(args)
 			if err := s.buildIfGo(cmd, dir, noBuild); err != nil {
 				return err
 			}
@@ -59,7 +59,7 @@ func (s Settings) pack(cmd *cobra.Command, dir, file string) error {
 	if file == "" {
 		file = short + "-" + bundle.Manifest.Version + ".tar"
 	}
-	size, err := writePackage(bundle, file)
+	size, err := writePackage(bundle, s.path(file))
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package author
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,7 +50,7 @@ func newRunCommand(s Settings) *cobra.Command {
 			if given := count(t.operation, t.view, t.schedule); given != 1 {
 				return s.Usage(errors.New("say what to call: one of --operation, --view and --schedule"))
 			}
-			return s.run(cmd, folder(args), t)
+			return s.run(cmd, s.folder(args), t)
 		},
 	}
 	f := cmd.Flags()
@@ -114,7 +113,7 @@ func (s Settings) run(cmd *cobra.Command, dir string, t trial) (err error) {
 	var portal *sdktest.Host
 	callErr := b.protect(func() (err error) {
 		portal = sdktest.NewGuest(b, guestOf(module, limits), options...)
-		answer, err = t.call(portal)
+		answer, err = s.call(portal, t)
 		return err
 	})
 	if portal != nil {
@@ -127,10 +126,10 @@ func (s Settings) run(cmd *cobra.Command, dir string, t trial) (err error) {
 }
 
 // call makes the one call.
-func (t trial) call(portal *sdktest.Host) (any, error) {
+func (s Settings) call(portal *sdktest.Host, t trial) (any, error) {
 	switch {
 	case t.operation != "":
-		body, err := document(t.body)
+		body, err := s.document(t.body)
 		if err != nil {
 			return nil, err
 		}
@@ -142,7 +141,7 @@ func (t trial) call(portal *sdktest.Host) (any, error) {
 	case t.view != "":
 		r := view.Request{View: t.view, Params: t.params}
 		if len(t.entities) > 0 {
-			docs, err := readEntities(t.entities[0])
+			docs, err := readEntities(s.path(t.entities[0]))
 			if err != nil {
 				return nil, err
 			}
@@ -161,7 +160,7 @@ func (s Settings) options(dir string, t trial) ([]sdktest.Option, error) {
 		sdktest.Manifest(filepath.Join(dir, manifestv1.FileName)), sdktest.Tenant(t.tenant),
 		sdktest.Caller(sdk.Caller{Kind: "user", Name: "author", Role: t.role}),
 	}
-	config, err := document(t.config)
+	config, err := s.document(t.config)
 	if err != nil {
 		return nil, fmt.Errorf("reading --config: %w", err)
 	}
@@ -169,7 +168,7 @@ func (s Settings) options(dir string, t trial) ([]sdktest.Option, error) {
 		options = append(options, sdktest.Config(config))
 	}
 	for _, file := range t.entities {
-		docs, err := readEntities(file)
+		docs, err := readEntities(s.path(file))
 		if err != nil {
 			return nil, err
 		}
@@ -178,8 +177,8 @@ func (s Settings) options(dir string, t trial) ([]sdktest.Option, error) {
 		}
 	}
 	for name, variable := range t.secrets {
-		value, there := os.LookupEnv(variable)
-		if !there {
+		value := s.env(variable)
+		if value == "" {
 			return nil, s.Usage(fmt.Errorf("--secret %s=%s: the environment variable %s is not set", name, variable, variable))
 		}
 		options = append(options, sdktest.Secret(name, value))
@@ -191,7 +190,7 @@ func (s Settings) options(dir string, t trial) ([]sdktest.Option, error) {
 }
 
 // document reads JSON from a flag's value, or YAML or JSON from "@FILE".
-func document(value string) (json.RawMessage, error) {
+func (s Settings) document(value string) (json.RawMessage, error) {
 	file, fromFile := strings.CutPrefix(value, "@")
 	if value == "" {
 		return nil, nil
@@ -199,7 +198,7 @@ func document(value string) (json.RawMessage, error) {
 	source := []byte(value)
 	if fromFile {
 		var err error
-		if source, err = os.ReadFile(file); err != nil {
+		if source, err = os.ReadFile(s.path(file)); err != nil {
 			return nil, err
 		}
 	}

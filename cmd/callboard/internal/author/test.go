@@ -24,7 +24,7 @@ func newTestCommand(s Settings) *cobra.Command {
 			if at := cmd.ArgsLenAtDash(); at >= 0 {
 				own, flags = args[:at], args[at:]
 			}
-			w, err := s.open(cmd, folder(own))
+			w, err := s.open(cmd, s.folder(own))
 			if err != nil {
 				return err
 			}

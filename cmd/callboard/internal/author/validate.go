@@ -23,7 +23,7 @@ func newValidateCommand(s Settings) *cobra.Command {
 		Example: "  callboard plugin validate\n  callboard plugin validate board.tar --output json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			v, err := s.validate(cmd, folder(args))
+			v, err := s.validate(cmd, s.folder(args))
 			if err != nil {
 				return err
 			}
