@@ -209,8 +209,29 @@ func (h *House) discard(ctx context.Context, digests []string) {
 // DropTenant forgets the instances of a tenant that is being deleted. Their
 // data go with the tenant's namespace.
 func (h *House) DropTenant(ctx context.Context, t host.TenantID) error {
+	rows, err := dropTenant(ctx, h.db, t)
+	if err != nil {
+		return err
+	}
+	if err := h.reload(ctx, t); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		h.discard(ctx, row.digests())
+	}
+	return nil
+}
+
+// DropTenant does the same without a running House: what the tenant's releases
+// leave on disk is swept at the next start.
+func DropTenant(ctx context.Context, db *store.DB, t host.TenantID) error {
+	_, err := dropTenant(ctx, db, t)
+	return err
+}
+
+func dropTenant(ctx context.Context, db *store.DB, t host.TenantID) ([]instanceRow, error) {
 	var rows []instanceRow
-	err := h.db.Control().Write(ctx, func(ctx context.Context, q store.Querier) error {
+	err := db.Control().Write(ctx, func(ctx context.Context, q store.Querier) error {
 		if err := q.NewSelect().Model(&rows).Where("tenant_id = ?", string(t)).Scan(ctx); err != nil {
 			return err
 		}
@@ -221,15 +242,9 @@ func (h *House) DropTenant(ctx context.Context, t host.TenantID) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("removing the instances of the tenant: %w", err)
+		return nil, fmt.Errorf("removing the instances of the tenant: %w", err)
 	}
-	if err := h.reload(ctx, t); err != nil {
-		return err
-	}
-	for _, row := range rows {
-		h.discard(ctx, row.digests())
-	}
-	return nil
+	return rows, nil
 }
 
 // change authorises, changes one instance, audits, and publishes.

@@ -186,14 +186,12 @@ func (c *code) loaded() bool {
 	return c.module != nil
 }
 
-// rest unloads the code if it has not been used since before; it reports
-// whether it did.
-func (c *code) rest(before time.Time) bool {
+// rest takes the module out if it has not been used since before; the caller
+// closes what it returns.
+func (c *code) rest(before time.Time) Module {
 	c.mu.Lock()
-	drop := c.unload(c.used.Before(before))
-	c.mu.Unlock()
-	closeModule(drop)
-	return drop != nil
+	defer c.mu.Unlock()
+	return c.unload(c.used.Before(before))
 }
 
 // retire unloads the code as soon as no call uses it.
@@ -215,15 +213,22 @@ func (c *code) unload(want bool) Module {
 	return m
 }
 
+// closeModule frees a module once nothing runs in it. A guest that ignores its
+// deadline may still do so, therefore nobody waits.
 func closeModule(m Module) {
 	if m != nil {
-		// Closing frees memory alone; it has nothing to report.
-		_ = m.Close(context.Background())
+		go closeAll([]Module{m})
 	}
 }
 
-// settle gives the memory of unloaded code back to the system.
-func settle() { debug.FreeOSMemory() }
+// closeAll frees modules and gives their memory back to the system.
+func closeAll(list []Module) {
+	for _, m := range list {
+		// Closing frees memory alone; it has nothing to report.
+		_ = m.Close(context.Background())
+	}
+	debug.FreeOSMemory()
+}
 
 // pace estimates how long a compilation takes from those before it.
 type pace struct {

@@ -199,16 +199,16 @@ func (h *House) follow() {
 // rest unloads code that was last used before then.
 func (h *House) rest(then time.Time) {
 	h.reloading.Lock()
-	var resting int
+	var resting []Module
 	for _, r := range h.releases {
-		if r.code.rest(then) {
-			resting++
+		if m := r.code.rest(then); m != nil {
+			resting = append(resting, m)
 		}
 	}
 	h.reloading.Unlock()
-	if resting > 0 {
-		h.settings.Log.Debug("unloaded idle plugins", "releases", resting)
-		settle()
+	if len(resting) > 0 {
+		h.settings.Log.Debug("unloading idle plugins", "releases", len(resting))
+		go closeAll(resting)
 	}
 }
 

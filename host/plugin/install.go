@@ -408,12 +408,22 @@ func older(a, b string) bool {
 	return err == nil && bad == nil && x.LessThan(y)
 }
 
-// sweepDepot removes the files of releases that no tenant has.
+// sweepDepot removes releases that no tenant has, and files without a release.
 func (h *House) sweepDepot(ctx context.Context) {
 	var rows []releaseRow
-	err := h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
+	all := func(ctx context.Context, q store.Querier) error {
+		rows = nil
 		return q.NewSelect().Model(&rows).Column("digest").Scan(ctx)
-	})
+	}
+	err := h.db.Control().Read(ctx, all)
+	for _, r := range rows {
+		if h.releases[r.Digest] == nil {
+			h.discard(ctx, []string{r.Digest})
+		}
+	}
+	if err == nil {
+		err = h.db.Control().Read(ctx, all)
+	}
 	digests, bad := h.depot.Digests()
 	if err != nil || bad != nil {
 		return // nothing is lost: the next start sweeps
