@@ -12,5 +12,5 @@ const ModulePath = "github.com/callboard-dev/callboard/schemas"
 
 // Source is the module's tree: what its archive is made of.
 //
-//go:embed go.mod *.go capability manifest plugin service
+//go:embed LICENSE go.mod *.go capability manifest plugin service
 var Source embed.FS

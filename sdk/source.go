@@ -11,5 +11,5 @@ const ModulePath = "github.com/callboard-dev/callboard/sdk"
 // binary serves it to plugin builds, so that a plugin builds in any folder
 // before anything is published.
 //
-//go:embed go.mod go.sum *.go catalog config http kv log roundtrip route schedule sdktest view
+//go:embed LICENSE go.mod go.sum *.go catalog config http kv log roundtrip route schedule sdktest view
 var Source embed.FS

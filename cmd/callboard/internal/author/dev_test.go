@@ -66,15 +66,22 @@ func (s *server) requests() string {
 	return strings.Join(s.log, "\n")
 }
 
-// buffer is a bytes.Buffer that two goroutines may use.
+// buffer is a bytes.Buffer that two goroutines may use and one may wait for.
 type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu      sync.Mutex
+	b       bytes.Buffer
+	written chan struct{} // holds a token after each Write
 }
+
+func newBuffer() *buffer { return &buffer{written: make(chan struct{}, 1)} }
 
 func (b *buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	select {
+	case b.written <- struct{}{}:
+	default:
+	}
 	return b.b.Write(p)
 }
 
@@ -87,12 +94,14 @@ func (b *buffer) String() string {
 // reaches waits until the buffer holds the words.
 func (b *buffer) reaches(t *testing.T, words string) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.NewTimer(time.Minute)
+	defer deadline.Stop()
 	for !strings.Contains(b.String(), words) {
-		if time.Now().After(deadline) {
+		select {
+		case <-b.written:
+		case <-deadline.C:
 			t.Fatalf("waited for %q, there is\n%s", words, b)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 
@@ -119,12 +128,12 @@ func TestDevUpgradesAtEachChange(t *testing.T) {
 	portal := httptest.NewServer(s)
 	defer portal.Close()
 	dir := hello(t)
-	var out, errOut buffer
+	out, errOut := newBuffer(), newBuffer()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan int)
 	go func() {
-		ended <- run(ctx, settings(t, "right"), []string{"plugin", "dev", dir, "--server", portal.URL + "/", "--yes"}, &out, &errOut)
+		ended <- run(ctx, settings(t, "right"), []string{"plugin", "dev", dir, "--server", portal.URL + "/", "--yes"}, out, errOut)
 	}()
 	out.reaches(t, "installed acme/hello 0.1.0 in ")
 
@@ -141,7 +150,7 @@ func TestDevUpgradesAtEachChange(t *testing.T) {
 	errOut.reaches(t, "Error: go build")
 	cancel()
 	if code := <-ended; code != 0 {
-		t.Errorf("it ends with %d:\n%s", code, &errOut)
+		t.Errorf("it ends with %d:\n%s", code, errOut)
 	}
 	want := "GET /api/v1/plugins/hello\nPOST /api/v1/plugins?acceptPermissions=true\n" +
 		"GET /api/v1/plugins/hello\nPOST /api/v1/plugins/hello/upgrade?acceptPermissions=true"
@@ -149,7 +158,7 @@ func TestDevUpgradesAtEachChange(t *testing.T) {
 		t.Errorf("the server was asked\n%s\nwant\n%s", got, want)
 	}
 	if !strings.Contains(out.String(), "active (ready)") {
-		t.Errorf("it does not say the state:\n%s", &out)
+		t.Errorf("it does not say the state:\n%s", out)
 	}
 }
 
