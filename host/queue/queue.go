@@ -8,7 +8,7 @@
 // # What holds
 //
 //   - A key is unique within its kind: of jobs with the same key only the first
-//     runs, for as long as its row is kept (a day after it is done).
+//     runs, for as long as its row is kept (an hour after it is done).
 //   - Args are kept as a JSON value: spaces and, on PostgreSQL, the order of
 //     keys are lost.
 //   - A job runs at least once. It may run again after a crash, so what it does
@@ -222,7 +222,7 @@ func (q *Queue) Start(ctx context.Context) error {
 		FetchPollInterval: q.settings.Poll, FetchCooldown: min(q.settings.Poll, 100*time.Millisecond),
 		Queues:      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: q.settings.Workers}},
 		RetryPolicy: backoff{base: q.settings.RetryBase}, JobTimeout: -1,
-		RescueStuckJobsAfter: time.Hour,
+		RescueStuckJobsAfter: time.Hour, CompletedJobRetentionPeriod: time.Hour,
 	})
 	if err != nil {
 		return fmt.Errorf("preparing the job queue: %w", err)

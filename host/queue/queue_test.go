@@ -279,7 +279,7 @@ func TestOpen(t *testing.T) {
 			}
 		}
 		t.Logf("open and start: %v", best)
-		if best > 200*time.Millisecond {
+		if best > 50*time.Millisecond {
 			t.Errorf("opening and starting took %v", best)
 		}
 	})

@@ -114,7 +114,7 @@ func (v *validation) format(parent *Node, base, key string, required bool, ok fu
 
 func (v *validation) spec(root *Node) {
 	name, version := root.Get("kind").Str(), root.Get("apiVersion").Str()
-	if name == "" || version == "" {
+	if name == "" || !validVersion(version) {
 		return
 	}
 	k, near := findKind(name)

@@ -215,6 +215,19 @@ func syntaxProblem(c chunk, err error) *Problem {
 	return p
 }
 
+// firstError reads text to its end or to its first error.
+func firstError(text []byte) error {
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var n yaml.Node
+		if err := decodeSafely(dec, &n); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
 // firstBadLine finds the line whose reading makes the parser fail. The library
 // names the start of the surrounding block instead, which can be far away. The
 // parser reads forward only, so every text that holds that line fails alike.
@@ -229,9 +242,7 @@ func firstBadLine(text []byte, want string) int {
 	lo, hi := 0, len(ends)-1
 	for lo < hi {
 		mid := (lo + hi) / 2
-		var n yaml.Node
-		err := decodeSafely(yaml.NewDecoder(bytes.NewReader(text[:ends[mid]])), &n)
-		if err != nil && err.Error() == want {
+		if err := firstError(text[:ends[mid]]); err != nil && err.Error() == want {
 			hi = mid
 		} else {
 			lo = mid + 1
