@@ -40,7 +40,6 @@ type Settings struct {
 	Installer  PluginInstaller
 	Changer    PluginChanger
 	Operations Operations
-	Revisions  Revisions
 	Users      Users
 	Tokens     Tokens
 	Audit      AuditReader
@@ -90,7 +89,7 @@ func New(s Settings) *API {
 	if err != nil {
 		panic(err)
 	}
-	a.docs = newDocuments(core, s.Operations, s.Revisions)
+	a.docs = newDocuments(core, s.Operations)
 	ring := a.authenticated(a.routed(a.inner))
 	a.mux.Handle("/api/", ring)
 	a.mux.Handle("GET /openapi.json", ring)
@@ -116,4 +115,18 @@ func (a *API) routed(mux *http.ServeMux) http.Handler {
 		mux.ServeHTTP(w, r)
 		telemetry.NoteRoute(r.Context(), r.Pattern)
 	})
+}
+
+// OperationIDs returns the ids of the core's operations, which no plugin may
+// use for one of its own.
+func OperationIDs() []string {
+	a := &API{inner: http.NewServeMux()}
+	a.huma = newHuma(a.inner, "")
+	var ids []string
+	for _, r := range a.routes() {
+		if r.op.OperationID != "" {
+			ids = append(ids, r.op.OperationID)
+		}
+	}
+	return ids
 }

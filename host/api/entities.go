@@ -10,19 +10,19 @@ import (
 	"github.com/callboard-dev/callboard/host/catalog"
 )
 
-// entityPath are the path parameters that name an entity.
-type entityPath struct {
+// EntityPath are the path parameters that name an entity.
+type EntityPath struct {
 	Kind      string `path:"kind" maxLength:"63" example:"component"`
 	Namespace string `path:"namespace" maxLength:"63" example:"default"`
 	Name      string `path:"name" maxLength:"63" example:"petstore"`
 }
 
-func (p entityPath) ref() catalog.Ref {
+func (p EntityPath) ref() catalog.Ref {
 	return catalog.Ref{Kind: p.Kind, Namespace: p.Namespace, Name: p.Name}
 }
 
 type listEntitiesInput struct {
-	entityFilters
+	EntityFilters
 	Cursor string `query:"cursor" maxLength:"4096" doc:"The next of the page before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"The most items on a page."`
 	Sort   string `query:"sort" maxLength:"200" doc:"A field to sort by, with \",desc\" to turn it around." example:"metadata.name"`
@@ -84,7 +84,7 @@ func (a *API) readEntity(w http.ResponseWriter, r *http.Request) {
 	writeTagged(w, r, jsonType, etag, doc)
 }
 
-type refreshEntityInput struct{ entityPath }
+type refreshEntityInput struct{ EntityPath }
 
 // refreshEntity reads the location of an entity again.
 func (a *API) refreshEntity(ctx context.Context, c host.Caller, in *refreshEntityInput) (*bodyOf[report], error) {
@@ -96,7 +96,7 @@ func (a *API) refreshEntity(ctx context.Context, c host.Caller, in *refreshEntit
 }
 
 type facetsInput struct {
-	entityFilters
+	EntityFilters
 	Facet []string `query:"facet,explode" required:"true" minItems:"1" maxItems:"20" doc:"The fields to count by, for example kind or spec.type."`
 }
 

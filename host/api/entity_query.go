@@ -18,8 +18,8 @@ const (
 	maxTextBytes  = 500
 )
 
-// entityFilters are the shorthands of the list: what most people filter by.
-type entityFilters struct {
+// EntityFilters are the shorthands of the list: what most people filter by.
+type EntityFilters struct {
 	Kind      []string `query:"kind,explode" doc:"Kinds of which one must match, for example component."`
 	Type      []string `query:"type,explode" doc:"Values of spec.type of which one must match."`
 	Owner     []string `query:"owner,explode" doc:"Owners of which one must match, as references or as written."`
@@ -30,7 +30,7 @@ type entityFilters struct {
 }
 
 // query turns the parameters into the catalog's query.
-func (f entityFilters) query() (catalog.Query, error) {
+func (f EntityFilters) query() (catalog.Query, error) {
 	q := catalog.Query{Text: f.Text, Filter: map[string][]string{}}
 	for key, values := range map[string][]string{"kind": f.Kind, "spec.type": f.Type,
 		"spec.lifecycle": f.Lifecycle, "metadata.tags": f.Tag} {

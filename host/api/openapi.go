@@ -18,7 +18,6 @@ import (
 type documents struct {
 	core       *document
 	operations Operations
-	revisions  Revisions
 
 	mu   sync.Mutex
 	kept map[host.TenantID]*written
@@ -31,25 +30,25 @@ const maxDocuments = 256
 // written is a composed document.
 type written struct {
 	revision   int64
+	title      string
 	json, yaml []byte
 	etag       string
 }
 
-func newDocuments(core *document, ops Operations, revs Revisions) *documents {
-	return &documents{core: core, operations: ops, revisions: revs, kept: map[host.TenantID]*written{}}
+func newDocuments(core *document, ops Operations) *documents {
+	return &documents{core: core, operations: ops, kept: map[host.TenantID]*written{}}
 }
 
-// of returns the document of a tenant as it is now. The revision is read before
-// the operations, so a change in between makes the next reader compose again.
+// of returns the document of a tenant as it is now.
 func (d *documents) of(t host.Tenant) (*written, error) {
-	revision := d.revisions.Revision(t.ID)
+	parts := d.operations.Parts(t.ID)
 	d.mu.Lock()
 	w := d.kept[t.ID]
 	d.mu.Unlock()
-	if w != nil && w.revision == revision {
+	if w != nil && w.revision == parts.Revision && w.title == t.Name {
 		return w, nil
 	}
-	raw, err := d.core.with(t, d.operations.Operations(t.ID), d.operations.Components(t.ID))
+	raw, err := d.core.with(t, parts)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +57,7 @@ func (d *documents) of(t host.Tenant) (*written, error) {
 		return nil, fmt.Errorf("writing the OpenAPI document as YAML: %w", err)
 	}
 	sum := sha256.Sum256(raw)
-	w = &written{revision: revision, json: raw, yaml: text, etag: hex.EncodeToString(sum[:12])}
+	w = &written{revision: parts.Revision, title: t.Name, json: raw, yaml: text, etag: hex.EncodeToString(sum[:12])}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.kept) >= maxDocuments {

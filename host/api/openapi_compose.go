@@ -89,27 +89,36 @@ func (d *document) clone() *document {
 
 // with returns the document of a tenant: the core's and its plugins'
 // operations. Its bytes depend on nothing else.
-func (d *document) with(t host.Tenant, ops []extension.Operation, components map[string]map[string]json.RawMessage) ([]byte, error) {
+func (d *document) with(t host.Tenant, parts *extension.Parts) ([]byte, error) {
 	doc := d.clone()
-	if err := doc.addComponents(components); err != nil {
+	if err := doc.addComponents(parts.Components); err != nil {
 		return nil, err
 	}
 	known := map[string]bool{}
 	for _, tag := range doc.tags {
-		var named struct {
-			Name string `json:"name"`
-		}
-		if err := json.Unmarshal(tag, &named); err != nil {
-			return nil, fmt.Errorf("reading a tag: %w", err)
-		}
-		known[named.Name] = true
+		known[tagName(tag)] = true
 	}
-	for _, op := range ops {
+	for _, tag := range parts.Tags {
+		if name := tagName(tag); !known[name] { // the core's own words stand first
+			known[name] = true
+			doc.tags = append(doc.tags, tag)
+		}
+	}
+	for _, op := range parts.Operations {
 		if err := doc.addOperation(op, known); err != nil {
 			return nil, err
 		}
 	}
 	return doc.write(t)
+}
+
+// tagName returns a tag object's name.
+func tagName(tag json.RawMessage) string {
+	var named struct {
+		Name string `json:"name"`
+	}
+	_ = json.Unmarshal(tag, &named) // a tag without a name is skipped as ""
+	return named.Name
 }
 
 // addOperation adds one operation of a plugin: under the plugin's prefix, with

@@ -221,7 +221,7 @@ func (a *API) upgradePlugin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	i, err := a.s.Installer.Upgrade(r.Context(), caller(r), r.PathValue("plugin"), from,
-		plugin.UpgradeOptions{Grants: req.Grants, AcceptAll: req.AcceptPermissions})
+		plugin.UpgradeOptions{Grants: req.Grants, AcceptAll: req.AcceptPermissions, Config: req.Config})
 	if err != nil {
 		Fail(w, r, err)
 		return

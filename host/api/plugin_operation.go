@@ -3,7 +3,6 @@ package api
 import (
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/callboard-dev/callboard/host/extension"
@@ -36,10 +35,8 @@ func (a *API) pluginOperation(w http.ResponseWriter, r *http.Request) {
 		Fail(w, r, err)
 		return
 	}
-	for name, value := range res.Header {
-		if pluginMaySet(name) {
-			w.Header().Set(name, value)
-		}
+	for name, value := range res.Header { // none that speaks for the portal: extension sees to that
+		w.Header().Set(name, value)
 	}
 	if res.Status == 0 {
 		res.Status = http.StatusOK
@@ -49,12 +46,4 @@ func (a *API) pluginOperation(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(res.Status)
 	_, _ = w.Write(res.Body)
-}
-
-// pluginMaySet reports whether a plugin's answer may carry a header. Cookies,
-// policies and everything else that speaks for the portal may not.
-func pluginMaySet(name string) bool {
-	name = http.CanonicalHeaderKey(name)
-	return slices.Contains([]string{"Cache-Control", "Etag", "Last-Modified", "Link", "Retry-After", "Deprecation", "Sunset"}, name) ||
-		strings.HasPrefix(name, "X-Ratelimit-")
 }

@@ -90,13 +90,13 @@ func (a *API) listPlugins(ctx context.Context, c host.Caller, _ *struct{}) (*bod
 	return listOf(all, instanceOf), nil
 }
 
-// pluginInput names an installed plugin by the part of its name after the
+// PluginInput names an installed plugin by the part of its name after the
 // slash.
-type pluginInput struct {
+type PluginInput struct {
 	Plugin string `path:"plugin" maxLength:"64" example:"prometheus"`
 }
 
-func (a *API) getPlugin(ctx context.Context, c host.Caller, in *pluginInput) (*bodyOf[instance], error) {
+func (a *API) getPlugin(ctx context.Context, c host.Caller, in *PluginInput) (*bodyOf[instance], error) {
 	return oneInstance(a.s.Plugins.Get(ctx, c, in.Plugin))
 }
 
@@ -108,32 +108,68 @@ func oneInstance(i plugin.Instance, err error) (*bodyOf[instance], error) {
 	return &bodyOf[instance]{instanceOf(i)}, nil
 }
 
-func (a *API) pluginHealth(ctx context.Context, c host.Caller, in *pluginInput) (*bodyOf[plugin.Health], error) {
+// health is how a plugin has been doing on the host that answers, since it
+// started.
+type health struct {
+	Instance  instance     `json:"instance"`
+	Calls     int64        `json:"calls"`
+	Errors    int64        `json:"errors"`
+	Recent    []callRecord `json:"recent" doc:"The last calls, the newest first."`
+	LastError *callRecord  `json:"lastError,omitempty"`
+	Loaded    bool         `json:"loaded" doc:"Whether its code is in memory; it is loaded at the next call where it is not."`
+	Running   int          `json:"running" doc:"Calls that run now."`
+	Limit     int          `json:"limit" doc:"Calls that may run at a time."`
+	KVBytes   int64        `json:"kvBytes" doc:"What it has stored."`
+	CodeBytes int64        `json:"codeBytes"`
+}
+
+// callRecord is one past call of a plugin.
+type callRecord struct {
+	Capability string    `json:"capability"`
+	Method     string    `json:"method"`
+	At         time.Time `json:"at"`
+	TookMillis float64   `json:"tookMillis"`
+	Code       host.Code `json:"code,omitempty" doc:"Why it failed; empty where it did not."`
+	Error      string    `json:"error,omitempty"`
+}
+
+func callRecordOf(r plugin.CallRecord) callRecord {
+	return callRecord{Capability: r.Capability, Method: r.Method, At: r.At,
+		TookMillis: float64(r.Took.Microseconds()) / 1000, Code: r.Code, Error: r.Error}
+}
+
+func (a *API) pluginHealth(ctx context.Context, c host.Caller, in *PluginInput) (*bodyOf[health], error) {
 	h, err := a.s.Plugins.Health(ctx, c, in.Plugin)
 	if err != nil {
 		return nil, err
 	}
-	return &bodyOf[plugin.Health]{h}, nil
+	out := health{Instance: instanceOf(h.Instance), Calls: h.Calls, Errors: h.Errors, Recent: listOf(h.Recent, callRecordOf).Body.Items,
+		Loaded: h.Loaded, Running: h.Running, Limit: h.Limit, KVBytes: h.KVBytes, CodeBytes: h.CodeBytes}
+	if h.LastError != nil {
+		last := callRecordOf(*h.LastError)
+		out.LastError = &last
+	}
+	return &bodyOf[health]{out}, nil
 }
 
-func (a *API) enablePlugin(ctx context.Context, c host.Caller, in *pluginInput) (*bodyOf[instance], error) {
+func (a *API) enablePlugin(ctx context.Context, c host.Caller, in *PluginInput) (*bodyOf[instance], error) {
 	return oneInstance(a.s.Changer.Enable(ctx, c, in.Plugin))
 }
 
-func (a *API) disablePlugin(ctx context.Context, c host.Caller, in *pluginInput) (*bodyOf[instance], error) {
+func (a *API) disablePlugin(ctx context.Context, c host.Caller, in *PluginInput) (*bodyOf[instance], error) {
 	return oneInstance(a.s.Changer.Disable(ctx, c, in.Plugin))
 }
 
-func (a *API) rollbackPlugin(ctx context.Context, c host.Caller, in *pluginInput) (*bodyOf[instance], error) {
+func (a *API) rollbackPlugin(ctx context.Context, c host.Caller, in *PluginInput) (*bodyOf[instance], error) {
 	return oneInstance(a.s.Installer.Rollback(ctx, c, in.Plugin))
 }
 
-func (a *API) uninstallPlugin(ctx context.Context, c host.Caller, in *pluginInput) (*struct{}, error) {
+func (a *API) uninstallPlugin(ctx context.Context, c host.Caller, in *PluginInput) (*struct{}, error) {
 	return nil, a.s.Installer.Uninstall(ctx, c, in.Plugin)
 }
 
 type configureInput struct {
-	pluginInput
+	PluginInput
 	Body struct {
 		Config  json.RawMessage   `json:"config,omitempty" doc:"The whole configuration, by the manifest's schema. Left out, it stays."`
 		Secrets map[string]string `json:"secrets,omitempty" doc:"Secrets to set; an empty value removes one. Others stay."`
@@ -145,7 +181,7 @@ func (a *API) configurePlugin(ctx context.Context, c host.Caller, in *configureI
 }
 
 type grantInput struct {
-	pluginInput
+	PluginInput
 	Body struct {
 		Grants []plugin.Grant `json:"grants" doc:"What the plugin may reach from now on: permissions of its manifest, or narrower ones."`
 	}

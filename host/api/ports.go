@@ -83,22 +83,18 @@ type PluginChanger interface {
 
 // Operations are what the tenant's plugins offer over HTTP.
 type Operations interface {
-	// Operations lists the operations of enabled plugins, with their OpenAPI
-	// operation objects; Components are what these refer to, by kind and name.
-	Operations(t host.TenantID) []extension.Operation
-	Components(t host.TenantID) map[string]map[string]json.RawMessage
+	// Parts is what plugins add to the tenant's OpenAPI document, as it is now.
+	Parts(t host.TenantID) *extension.Parts
+	// Serve answers a request below /api/plugins/<short>; path is the escaped
+	// rest with its slash.
 	Serve(ctx context.Context, c host.Caller, short, method, path string, r extension.RouteRequest) (routev1.Response, error)
-}
-
-// Revisions says when a tenant's installations have changed.
-type Revisions interface {
-	Revision(t host.TenantID) int64
 }
 
 // Users are the people of a tenant.
 type Users interface {
 	ListUsers(ctx context.Context, c host.Caller) ([]auth.User, error)
 	CreateUser(ctx context.Context, c host.Caller, u auth.NewUser) (auth.User, error)
+	UpdateUser(ctx context.Context, c host.Caller, userID string, u auth.UserChange) (auth.User, error)
 	SetPassword(ctx context.Context, c host.Caller, userID, password string) error
 }
 

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"net/http"
+	"path"
+	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -27,8 +29,8 @@ type handler[I, O any] func(ctx context.Context, c host.Caller, in *I) (*O, erro
 
 // operation is a row that Huma carries: I is read from the request and
 // checked, O is written.
-func operation[I, O any](method, path, id, tag, summary string, f handler[I, O], more ...describe) row {
-	op := newOperation(method, path, id, tag, summary, more)
+func operation[I, O any](method, at, id, tag, summary string, f handler[I, O], more ...describe) row {
+	op := newOperation(method, at, id, tag, summary, more)
 	return row{op: op, register: func(a *API) {
 		huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 			c, _ := CallerFrom(ctx)
@@ -44,24 +46,24 @@ func operation[I, O any](method, path, id, tag, summary string, f handler[I, O],
 }
 
 // raw is a row with a handler of its own; more describes what Huma cannot see.
-func raw(method, path, id, tag, summary string, f http.HandlerFunc, more ...describe) row {
-	op := newOperation(method, path, id, tag, summary, more)
+func raw(method, at, id, tag, summary string, f http.HandlerFunc, more ...describe) row {
+	op := newOperation(method, at, id, tag, summary, more)
 	return row{op: op, register: func(a *API) {
-		a.inner.HandleFunc(strings.TrimSpace(method+" "+path), f)
+		a.inner.HandleFunc(strings.TrimSpace(method+" "+at), f)
 		if !op.Hidden {
 			a.huma.OpenAPI().AddOperation(&op)
 		}
 	}}
 }
 
-func newOperation(method, path, id, tag, summary string, more []describe) huma.Operation {
-	op := huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary,
+func newOperation(method, at, id, tag, summary string, more []describe) huma.Operation {
+	op := huma.Operation{OperationID: id, Method: method, Path: at, Summary: summary,
 		Tags: []string{tag}, Responses: map[string]*huma.Response{}}
 	for _, d := range more {
 		d(&op)
 	}
 	op.Responses["default"] = &huma.Response{Ref: "#/components/responses/Problem"}
-	if isBackstage(path) {
+	if isBackstage(at) {
 		op.Responses["default"].Ref = "#/components/responses/BackstageError"
 	}
 	return op
@@ -73,7 +75,7 @@ func newHuma(mux *http.ServeMux, version string) huma.API {
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0", Info: apiInfo(version), Tags: apiTags(), Servers: []*huma.Server{{URL: "/"}},
 			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
 			},
 		},
 		Formats:                      map[string]huma.Format{jsonType: huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
@@ -81,6 +83,27 @@ func newHuma(mux *http.ServeMux, version string) huma.API {
 		RejectUnknownQueryParameters: true,
 		Transformers:                 []huma.Transformer{ourProblems},
 	}, adapter{mux})
+}
+
+// schemaName names a type's schema. Words of other rooms carry the room's name:
+// a catalog's problem is not an answer's Problem.
+func schemaName(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	name := huma.DefaultSchemaNamer(t, hint)
+	room := t.PkgPath()
+	if room == "" || room == reflect.TypeFor[API]().PkgPath() {
+		return name
+	}
+	if v := path.Base(room); len(v) == 2 && v[0] == 'v' { // schemas/manifest/v1
+		room = path.Dir(room)
+	}
+	room = path.Base(room)
+	if room = strings.ToUpper(room[:1]) + room[1:]; strings.HasPrefix(name, room) {
+		return name
+	}
+	return room + name
 }
 
 // adapter registers Huma's operations with the status that our problems have.

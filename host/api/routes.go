@@ -57,6 +57,7 @@ func (a *API) routes() []row {
 
 		operation(get, "/api/v1/users", "listUsers", tagPeople, "List the tenant's users", a.listUsers),
 		operation(post, "/api/v1/users", "createUser", tagPeople, "Create a user", a.createUser, created()),
+		operation(http.MethodPatch, "/api/v1/users/{id}", "updateUser", tagPeople, "Change a user", a.updateUser),
 		operation(put, "/api/v1/users/{id}/password", "setPassword", tagPeople, "Set a user's password", a.setPassword),
 		operation(get, "/api/v1/tokens", "listTokens", tagPeople, "List API tokens", a.listTokens),
 		operation(post, "/api/v1/tokens", "createToken", tagPeople, "Create an API token", a.createToken, created()),

@@ -9,8 +9,8 @@ import (
 	"github.com/callboard-dev/callboard/host/auth"
 )
 
-// token is an API token without its secret.
-type token struct {
+// Token is an API token without its secret.
+type Token struct {
 	ID         string     `json:"id"`
 	Label      string     `json:"label"`
 	Role       host.Role  `json:"role" enum:"admin,member,viewer"`
@@ -20,12 +20,12 @@ type token struct {
 	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
 }
 
-func tokenOf(t auth.Token) token {
-	return token{ID: t.ID, Label: t.Label, Role: t.Role, Scopes: some(t.Scopes), CreatedAt: t.CreatedAt,
+func tokenOf(t auth.Token) Token {
+	return Token{ID: t.ID, Label: t.Label, Role: t.Role, Scopes: some(t.Scopes), CreatedAt: t.CreatedAt,
 		ExpiresAt: timeOrNil(t.ExpiresAt), LastUsedAt: timeOrNil(t.LastUsedAt)}
 }
 
-func (a *API) listTokens(ctx context.Context, c host.Caller, _ *struct{}) (*bodyOf[list[token]], error) {
+func (a *API) listTokens(ctx context.Context, c host.Caller, _ *struct{}) (*bodyOf[list[Token]], error) {
 	all, err := a.s.Tokens.ListTokens(ctx, c)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ type createTokenInput struct {
 
 // createdToken is the only answer that holds a token's secret.
 type createdToken struct {
-	token
+	Token
 	Secret string `json:"secret" readOnly:"true" doc:"The token itself. It is shown this once."`
 }
 
