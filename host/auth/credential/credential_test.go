@@ -1,6 +1,7 @@
 package credential_test
 
 import (
+	"crypto/sha256"
 	"regexp"
 	"strings"
 	"testing"
@@ -55,6 +56,19 @@ func TestParse(t *testing.T) {
 				t.Errorf("error %q repeats the secret", err)
 			}
 		})
+	}
+}
+
+func TestSum(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{0, 1, 55, 95, 96, 97, 5000} {
+		text := strings.Repeat("a", n)
+		if credential.Sum(text) != sha256.Sum256([]byte(text)) {
+			t.Errorf("the sum of %d bytes is not their SHA-256", n)
+		}
+	}
+	if c := credential.New(credential.KindToken); c.Hash() != credential.Sum(c.Text) {
+		t.Error("the hash is not that of the text")
 	}
 }
 
