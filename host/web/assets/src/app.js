@@ -21,6 +21,7 @@ watchKeys();
 watchToasts();
 watchRequests();
 watchFilters();
+keepTyping();
 watchCharts();
 refresh(document);
 document.addEventListener("htmx:load", (e) => refresh(e.target));
@@ -127,6 +128,20 @@ function notice() {
 function watchFilters() {
   document.addEventListener("change", (e) => {
     if (e.target.matches?.("select")) e.target.closest("form[data-auto]")?.requestSubmit();
+  });
+}
+
+// While one types into the filter, answers that are on their way must not
+// take letters back.
+function keepTyping() {
+  let typed = null;
+  document.addEventListener("htmx:beforeSwap", () => {
+    const input = document.activeElement;
+    typed = input?.id === "filter" ? input.value : null;
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    const input = document.getElementById("filter");
+    if (typed !== null && input && document.activeElement === input) input.value = typed;
   });
 }
 

@@ -22,7 +22,7 @@ type plan struct {
 	times       []time.Time // of all drawn points, ascending
 	from, to    time.Time
 	lo, hi      float64
-	steps       int // between gridlines
+	steps       int  // between gridlines
 	left        int  // series that are not drawn by themselves
 	grouped     bool // they are drawn together as Other
 }

@@ -73,7 +73,7 @@ func (t Table) Render(w io.Writer) error {
 	}
 	return h.Div(h.Class("table-wrap"), h.TabIndex("0"), h.Role("region"), g.Attr("aria-label", t.Caption),
 		h.Table(h.Class(class), caption, h.THead(h.Tr(ui.Map(t.Columns, head))), h.TBody(t.body())),
-		ui.If(t.Loading > 0, func() g.Node { return h.Span(h.Role("status"), ui.Hidden("Loading " + t.Caption)) })).Render(w)
+		ui.If(t.Loading > 0, func() g.Node { return h.Span(h.Role("status"), ui.Hidden("Loading "+t.Caption)) })).Render(w)
 }
 
 // telling marks the first two columns where nobody marked any.

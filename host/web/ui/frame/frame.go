@@ -191,7 +191,7 @@ func toasts(list []ui.Toast) g.Node {
 func templates() g.Node {
 	return g.Group{
 		g.El("template", h.ID("request-failed"), ui.Failed{Title: "This part did not load", Text: "The portal did not answer in time.",
-			Hint: "Try again; the rest of the page still works.",
+			Hint:    "Try again; the rest of the page still works.",
 			Actions: []g.Node{ui.Button{Label: "Try again", Icon: "refresh", Small: true, Type: "button", Attrs: []g.Node{g.Attr("data-again")}}}}),
 		g.El("template", h.ID("request-failed-toast"), ui.Toast{Tone: ui.Bad, Text: "The portal did not answer. Try again."}),
 	}

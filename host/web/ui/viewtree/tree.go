@@ -8,6 +8,9 @@ package viewtree
 import (
 	"fmt"
 	"io"
+	"maps"
+	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -40,8 +43,10 @@ type Settings struct {
 	// Here is the page to return to after an action.
 	Here string
 	// PageURL is the page that shows the view, for choices without a script;
-	// PartURL is the view alone. Both keep their own query.
+	// PartURL is the view alone, with its query.
 	PageURL, PartURL string
+	// PageQuery is what the page's address holds beside the choices.
+	PageQuery url.Values
 }
 
 // Tree is a view's answer as a component.
@@ -187,6 +192,9 @@ func (r *renderer) params(list []viewv1.Param) g.Node {
 		return nil
 	}
 	fields := g.Group{}
+	for _, name := range slices.Sorted(maps.Keys(r.PageQuery)) {
+		fields = append(fields, form.Hidden(name, r.PageQuery.Get(name)))
+	}
 	for _, p := range list {
 		f := form.Field{Name: "p." + p.Name, ID: r.id(), Label: p.Label, Kind: form.Select, Value: p.Value}
 		for _, o := range p.Options {
