@@ -281,6 +281,7 @@ permissions:
   - type: http/v1
     hosts: ["https://example.com"]
     reason: To ask how to greet.
+    auth: {type: bearer, secret: key}
 config:
   schema: {type: object, additionalProperties: false, properties: {tone: {type: string, enum: [warm, cool], default: warm}}}
 secrets:
