@@ -90,10 +90,7 @@ func newData(ctx context.Context, c config.Config, db *store.DB, out io.Writer) 
 	if err := log.FlushAll(ctx); err != nil {
 		return nil, err
 	}
-	users, err := auth.New(db, tenants, log, auth.Settings{})
-	if err != nil {
-		return nil, err
-	}
+	users := auth.New(db, tenants, log, auth.Settings{})
 	return &data{config: c, db: db, box: box, audit: log, tenants: tenants, auth: users}, nil
 }
 

@@ -110,12 +110,8 @@ func serve(ctx context.Context, c config.Config, out, errOut io.Writer) error {
 	}
 
 	var ready atomic.Bool
-	handler, err := p.handler(c)
-	if err != nil {
-		return err
-	}
 	err = server.Run(ctx, server.Settings{
-		Main: handler, Listen: c.Listen, OpsListen: c.OpsListen, Metrics: eyes.Metrics(), Log: log, DrainFor: c.DrainFor,
+		Main: p.handler(c), Listen: c.Listen, OpsListen: c.OpsListen, Metrics: eyes.Metrics(), Log: log, DrainFor: c.DrainFor,
 		Ready: func(ctx context.Context) error {
 			if !ready.Load() {
 				return host.Errorf(host.CodeUnavailable, "still starting")
@@ -164,7 +160,7 @@ func (p *portal) openPlugins(ctx context.Context) error {
 		KV: kv.New(p.db, kv.Settings{}), Catalog: catalogService{p.catalog}, Log: log, HTTP: service.HTTPSettings{},
 	})
 	p.house, err = plugin.New(p.db, map[string]plugin.Runtime{manifestv1.RuntimeWASM: sandboxes}, services, p.auth, p.audit, p.box,
-		plugin.Settings{DataDir: p.config.Data, BundledDir: bundledDir(p.config), LocalPaths: p.config.Development, Log: log})
+		plugin.Settings{DataDir: p.config.Data, BundledDir: bundledDir(p.config), LocalPaths: p.config.Development, Reserved: api.OperationIDs(), Log: log})
 	if err != nil {
 		return err
 	}
@@ -177,14 +173,18 @@ func (p *portal) openPlugins(ctx context.Context) error {
 // schedules of plugins.
 func (p *portal) startJobs(ctx context.Context) error {
 	log := p.telemetry.Logger()
-	p.queue.Register(catalog.JobRefresh, p.catalog.RunRefresh, queue.Options{})
-	schedules := extension.NewSchedules(p.house, p.queue, p.tenants, log)
-	if err := schedules.Start(ctx); err != nil {
+	if err := p.queue.Register(catalog.JobRefresh, p.catalog.RunRefresh, queue.Options{}); err != nil {
 		return err
+	}
+	jobs := &pluginJobs{queue: p.queue}
+	schedules := extension.NewSchedules(p.house, jobs, p.tenants, extension.ScheduleSettings{Log: log})
+	if jobs.err != nil {
+		return jobs.err
 	}
 	if err := p.queue.Start(ctx); err != nil {
 		return err
 	}
+	go schedules.Run(ctx)
 	go p.relay.run(ctx, p.data, p.queue)
 	return nil
 }
@@ -209,21 +209,21 @@ func (p *portal) configureCatalogs(ctx context.Context) error {
 
 // handler puts the two faces behind one door: pages for people, operations for
 // programs.
-func (p *portal) handler(c config.Config) (http.Handler, error) {
+func (p *portal) handler(c config.Config) http.Handler {
 	log := p.telemetry.Logger()
 	records := audit.NewReader(p.audit, p.auth)
 	programs := api.New(api.Settings{
 		Auth: p.auth, Authz: p.auth, Entities: p.catalog, Locations: p.catalog, Inspector: p.catalog,
-		Plugins: p.house, Installer: p.house, Changer: p.house, Operations: p.router, Revisions: p.house,
+		Plugins: p.house, Installer: p.house, Changer: p.house, Operations: p.router,
 		Users: p.auth, Tokens: p.auth, Audit: records, Replays: replay.New(p.db, replay.Settings{}),
 		BaseDomain: c.BaseDomain, Version: host.Version, LocalPaths: c.Development, Log: log,
 	})
-	people, err := web.New(web.Settings{
-		Auth: p.auth, Catalog: p.catalog, Plugins: p.house, Views: p.views, Operations: p.router, Audit: records, Log: log,
+	people := web.New(web.Settings{
+		Door: p.auth, Authz: p.auth, Sessions: p.auth, Tokens: p.auth, Members: p.auth,
+		Entities: p.catalog, Locations: p.catalog, Plugins: p.house, Installer: p.house, Changer: p.house,
+		Views: p.views, Operations: p.router, Trail: records, Contract: contract{programs},
+		BaseDomain: c.BaseDomain, PublicURL: c.BaseURL, Log: log,
 	})
-	if err != nil {
-		return nil, err
-	}
 	both := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if forPrograms(r.URL.Path) {
 			programs.ServeHTTP(w, r)
@@ -231,7 +231,7 @@ func (p *portal) handler(c config.Config) (http.Handler, error) {
 		}
 		people.ServeHTTP(w, r)
 	})
-	return p.telemetry.Wrap(server.Recover(log, api.Fail, both)), nil
+	return p.telemetry.Wrap(server.Recover(log, api.Fail, both))
 }
 
 // forPrograms reports whether a path belongs to the API.

@@ -23,10 +23,7 @@ func newTokenCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n := auth.NewToken{Label: label, Role: host.Role(role), Scopes: scopes}
-			if expires > 0 {
-				n.Expires = time.Now().Add(expires)
-			}
+			n := auth.NewToken{Label: label, Role: host.Role(role), Scopes: scopes, Expires: time.Now().Add(expires)}
 			secret, _, err := d.auth.CreateToken(ctx, system(t), n)
 			if err != nil {
 				return err
@@ -39,7 +36,7 @@ func newTokenCommand() *cobra.Command {
 	create.Flags().StringVar(&tenant, "tenant", "", "the tenant's slug (not needed with one tenant only)")
 	create.Flags().StringVar(&role, "role", string(host.RoleViewer), "admin, member or viewer")
 	create.Flags().StringVar(&label, "label", "created by an operator", "what the token is for")
-	create.Flags().DurationVar(&expires, "expires", 0, "how long it is valid, for example 24h (default: 90 days)")
+	create.Flags().DurationVar(&expires, "expires", 90*24*time.Hour, "how long it is valid, for example 24h")
 	create.Flags().StringSliceVar(&scopes, "scope", nil, "narrow it to actions, for example 'catalog.*' (repeatable)")
 	cmd.AddCommand(create)
 	return cmd

@@ -3,15 +3,19 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"path/filepath"
+	"time"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/api"
 	"github.com/callboard-dev/callboard/host/catalog"
 	"github.com/callboard-dev/callboard/host/catalog/ingest"
 	"github.com/callboard-dev/callboard/host/catalog/source"
 	"github.com/callboard-dev/callboard/host/config"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/queue"
 )
 
 // catalogService is the catalog as plugins see it: documents by reference or
@@ -43,6 +47,31 @@ func (s catalogService) Entities(ctx context.Context, c host.Caller, kinds []str
 		docs = append(docs, e.Doc)
 	}
 	return docs, page.Next, nil
+}
+
+// contract is the OpenAPI document as the pages need it.
+type contract struct{ api *api.API }
+
+// Document returns the document of the caller's tenant.
+func (a contract) Document(ctx context.Context, c host.Caller) ([]byte, error) {
+	doc, _, err := a.api.Document(ctx, c)
+	return doc, err
+}
+
+// pluginJobs is the queue as the schedules of plugins need it.
+type pluginJobs struct {
+	queue *queue.Queue
+	err   error
+}
+
+// Register adds a worker; what goes wrong is kept in err.
+func (j *pluginJobs) Register(kind string, run func(context.Context, json.RawMessage) error) {
+	j.err = errors.Join(j.err, j.queue.Register(kind, run, queue.Options{MaxAttempts: 3}))
+}
+
+// Enqueue adds a job.
+func (j *pluginJobs) Enqueue(ctx context.Context, kind, key string, args json.RawMessage, at time.Time) error {
+	return j.queue.Enqueue(ctx, kind, key, args, at)
 }
 
 // fileRoots are the directories below which file locations may be registered:
