@@ -1,0 +1,85 @@
+// Package service is what plugins may ask of the host: one file for each host
+// service. A service checks the instance's grant first and then calls its
+// port; it never trusts what a guest sends, and never shows it a credential.
+// Calling plugins, and deciding who gets which grant, do not belong here.
+package service
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+
+	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/kv"
+	"github.com/callboard-dev/callboard/host/plugin"
+	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
+	catalogv1 "github.com/callboard-dev/callboard/schemas/service/catalog/v1"
+	configv1 "github.com/callboard-dev/callboard/schemas/service/config/v1"
+	httpv1 "github.com/callboard-dev/callboard/schemas/service/http/v1"
+	kvv1 "github.com/callboard-dev/callboard/schemas/service/kv/v1"
+	logv1 "github.com/callboard-dev/callboard/schemas/service/log/v1"
+)
+
+// Settings are what the services call.
+type Settings struct {
+	KV *kv.Store
+	// Catalog reads the tenant's catalog; nil leaves catalog/v1 out.
+	Catalog Catalog
+	HTTP    HTTPSettings
+	Log     *slog.Logger
+}
+
+// Set returns all host services of version 1.
+func Set(s Settings) plugin.ServiceSet {
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	set := plugin.ServiceSet{
+		httpv1.Name:   NewHTTP(s.HTTP),
+		configv1.Name: Config{},
+		logv1.Name:    NewLog(s.Log),
+	}
+	if s.KV != nil {
+		set[kvv1.Name] = NewKV(s.KV)
+	}
+	if s.Catalog != nil {
+		set[catalogv1.Name] = NewCatalog(s.Catalog)
+	}
+	return set
+}
+
+// read decodes a guest's request.
+func read[T any](body json.RawMessage) (T, error) {
+	var v T
+	if len(body) == 0 {
+		body = json.RawMessage("{}")
+	}
+	if err := json.Unmarshal(body, &v); err != nil {
+		return v, host.Errorf(host.CodeInvalid, "the request of the host service cannot be read: %v", err)
+	}
+	return v, nil
+}
+
+// unknownMethod refuses a method that a service does not have.
+func unknownMethod(service, method string) error {
+	if len(method) > 40 {
+		method = method[:40]
+	}
+	return &pluginv1.Error{Code: pluginv1.CodeUnsupported, Message: fmt.Sprintf("%s has no method %q", service, method)}
+}
+
+// granted returns the grants of a service, or says that there is none.
+func granted(s *plugin.Session, service string) ([]plugin.Grant, error) {
+	grants := s.Instance.GrantsOf(service)
+	if len(grants) > 0 {
+		return grants, nil
+	}
+	for _, p := range s.Instance.Manifest.Permissions {
+		if p.Type == service {
+			return nil, host.Errorf(host.CodeNotGranted, "%s was not granted to %s", service, s.Instance.Short).
+				WithHint("an admin can grant it on the plugin's page")
+		}
+	}
+	return nil, host.Errorf(host.CodeNotGranted, "the manifest of %s does not ask for %s", s.Instance.Short, service).
+		WithHint("add a permission of type %s to plugin.yaml", service)
+}
