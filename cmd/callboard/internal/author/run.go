@@ -14,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
+	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	"github.com/callboard-dev/callboard/sdk"
@@ -25,7 +26,8 @@ import (
 // trial is one call as the flags describe it.
 type trial struct {
 	operation, view, schedule string
-	params, query, secrets    map[string]string
+	params, query             map[string]string
+	secrets                   []string
 	body, config              string
 	entities                  []string
 	network, noBuild          bool
@@ -44,7 +46,7 @@ func newRunCommand(s Settings) *cobra.Command {
 			"Log lines of the plugin go to standard error.",
 		Example: "  callboard plugin run --operation getGreeting --param name=Ann\n" +
 			"  callboard plugin run --view overview --entity petstore.yaml\n" +
-			"  GITHUB_TOKEN=... callboard plugin run --operation listRuns --network --secret token=GITHUB_TOKEN",
+			"  GITHUB_TOKEN=... callboard plugin run --operation listRuns --network --secret token=env:GITHUB_TOKEN",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if given := count(t.operation, t.view, t.schedule); given != 1 {
@@ -61,8 +63,8 @@ func newRunCommand(s Settings) *cobra.Command {
 	f.StringToStringVar(&t.query, "query", nil, "a query parameter of the operation: name=value")
 	f.StringVar(&t.body, "body", "", "the operation's body: JSON, or @FILE")
 	f.StringArrayVar(&t.entities, "entity", nil, "a file with entities of the catalog, YAML or JSON; a view is shown for the first")
-	f.StringVar(&t.config, "config", "", "the configuration: JSON, or @FILE with YAML or JSON")
-	f.StringToStringVar(&t.secrets, "secret", nil, "a secret and the environment variable that holds its value: name=VARIABLE")
+	f.StringVar(&t.config, "config", "", "file with the plugin's configuration, YAML or JSON")
+	f.StringArrayVar(&t.secrets, "secret", nil, "NAME=@FILE or NAME=env:VARIABLE. Values do not stand on the command line")
 	f.BoolVar(&t.network, "network", false, "let requests go out to the origins that plugin.yaml names")
 	f.StringVar(&t.role, "role", "admin", "the caller's role: admin, member or viewer")
 	f.StringVar(&t.tenant, "tenant", "test", "the tenant's slug")
@@ -160,11 +162,11 @@ func (s Settings) options(dir string, t trial) ([]sdktest.Option, error) {
 		sdktest.Manifest(filepath.Join(dir, manifestv1.FileName)), sdktest.Tenant(t.tenant),
 		sdktest.Caller(sdk.Caller{Kind: "user", Name: "author", Role: t.role}),
 	}
-	config, err := s.document(t.config)
-	if err != nil {
-		return nil, fmt.Errorf("reading --config: %w", err)
-	}
-	if len(config) > 0 {
+	if t.config != "" {
+		config, err := s.document("@" + t.config)
+		if err != nil {
+			return nil, fmt.Errorf("reading --config: %w", err)
+		}
 		options = append(options, sdktest.Config(config))
 	}
 	for _, file := range t.entities {
@@ -176,10 +178,10 @@ func (s Settings) options(dir string, t trial) ([]sdktest.Option, error) {
 			options = append(options, sdktest.Entities(doc))
 		}
 	}
-	for name, variable := range t.secrets {
-		value := s.env(variable)
-		if value == "" {
-			return nil, s.Usage(fmt.Errorf("--secret %s=%s: the environment variable %s is not set", name, variable, variable))
+	for _, flag := range t.secrets {
+		name, value, err := s.secret(flag)
+		if err != nil {
+			return nil, err
 		}
 		options = append(options, sdktest.Secret(name, value))
 	}
@@ -187,6 +189,26 @@ func (s Settings) options(dir string, t trial) ([]sdktest.Option, error) {
 		options = append(options, sdktest.Network(&http.Client{Timeout: 30 * time.Second}))
 	}
 	return options, nil
+}
+
+// secret reads one --secret.
+func (s Settings) secret(flag string) (name, value string, err error) {
+	name, from, ok := strings.Cut(flag, "=")
+	if file, isFile := strings.CutPrefix(from, "@"); ok && isFile {
+		content, err := os.ReadFile(s.path(file))
+		if err != nil {
+			return "", "", fmt.Errorf("reading the secret %s: %w", name, err)
+		}
+		return name, strings.TrimRight(string(content), "\r\n"), nil
+	}
+	variable, isVariable := strings.CutPrefix(from, "env:")
+	if !ok || !isVariable {
+		return "", "", s.Usage(errors.New("--secret needs NAME=@FILE or NAME=env:VARIABLE"))
+	}
+	if value = s.env(variable); value == "" {
+		return "", "", host.Errorf(host.CodeInvalid, "the variable %s, which --secret %s names, is not set", variable, name)
+	}
+	return name, value, nil
 }
 
 // document reads JSON from a flag's value, or YAML or JSON from "@FILE".
