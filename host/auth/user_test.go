@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/callboard-dev/callboard/host"
@@ -174,5 +176,32 @@ func TestUpdateUser(t *testing.T) {
 			_, err = h.UpdateUser(ctx, as(acme, host.KindUser, host.RoleMember), u.ID, auth.UserChange{Name: &name})
 			wantCode(t, err, host.CodeForbidden)
 		})
+	})
+}
+
+// Two people changing the same thing at once do not undo each other's check.
+func TestOneAdminStays(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h *house, acme host.Tenant) {
+		a, ac := h.user(t, acme, "a@example.com", host.RoleAdmin)
+		b, bc := h.user(t, acme, "b@example.com", host.RoleAdmin)
+		viewer := host.RoleViewer
+		var wg sync.WaitGroup
+		var failed atomic.Int64
+		for _, try := range []struct {
+			by host.Caller
+			id string
+		}{{ac, b.ID}, {bc, a.ID}} {
+			wg.Go(func() {
+				if _, err := h.UpdateUser(t.Context(), try.by, try.id, auth.UserChange{Role: &viewer}); err != nil {
+					wantCode(t, err, host.CodeConflict)
+					failed.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if failed.Load() != 1 {
+			t.Errorf("%d of two changes were refused, want 1", failed.Load())
+		}
 	})
 }

@@ -101,8 +101,10 @@ func TestTry(t *testing.T) {
 		th.Try("a")
 		th.Try("a")
 		th.Undo("a")
-		if th.Try("a") != 0 || th.Try("a") != 0 || th.Try("a") == 0 {
-			t.Fatal("Undo took back more or less than one attempt")
+		for i, refused := range []bool{false, false, true} {
+			if (th.Try("a") != 0) != refused {
+				t.Fatalf("attempt %d: refused is not %v, so Undo took back more or less than one", i, refused)
+			}
 		}
 	})
 	t.Run("ManyAtOnceDoNotSlipThrough", func(t *testing.T) {
