@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"io"
 	"net/url"
 	"path"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"github.com/go-git/go-git/v5/storage/memory"
@@ -183,7 +185,7 @@ func (s *session) fetch(ctx context.Context, remote transport.UploadPackSession,
 	}
 	defer resp.Close()
 	storage := memory.NewStorage()
-	parser, err := packfile.NewParserWithStorage(packfile.NewScanner(resp), storage, &sizer{left: 4 * s.reader.settings.MaxRepository})
+	parser, err := packfile.NewParserWithStorage(packfile.NewScanner(demux(req.Capabilities, resp)), storage, &sizer{left: 4 * s.reader.settings.MaxRepository})
 	if err != nil {
 		return nil, err
 	}
@@ -195,6 +197,18 @@ func (s *session) fetch(ctx context.Context, remote transport.UploadPackSession,
 		return nil, err
 	}
 	return commit.Tree()
+}
+
+// demux takes the pack out of the channels that server and client agreed on.
+func demux(caps *capability.List, r io.Reader) io.Reader {
+	switch {
+	case caps.Supports(capability.Sideband64k):
+		return sideband.NewDemuxer(sideband.Sideband64k, r)
+	case caps.Supports(capability.Sideband):
+		return sideband.NewDemuxer(sideband.Sideband, r)
+	default:
+		return r
+	}
 }
 
 func gitError(ctx context.Context, g gitTarget, err error) error {

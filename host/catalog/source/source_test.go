@@ -1,0 +1,465 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/callboard-dev/callboard/host"
+)
+
+var ctx = context.Background()
+
+func newReader(t *testing.T, s Settings) *Reader {
+	t.Helper()
+	r, err := New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+func open(t *testing.T, s Settings) Session {
+	t.Helper()
+	session := newReader(t, s).Open()
+	t.Cleanup(session.Close)
+	return session
+}
+
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// bodies returns what was read, as "file=text".
+func bodies(c Content) string {
+	var out []string
+	for _, f := range c.Files {
+		out = append(out, filepath.Base(f.Address.Target)+"="+string(f.Body))
+	}
+	return strings.Join(out, " ")
+}
+
+func read(t *testing.T, s Session, typ, target, etag string) (Content, error) {
+	t.Helper()
+	at, err := s.Resolve(Address{}, typ, target)
+	if err != nil {
+		return Content{}, err
+	}
+	return s.Read(ctx, at, etag)
+}
+
+func TestFile(t *testing.T) {
+	dir, secret := t.TempDir(), write(t, t.TempDir(), "secret.yaml", "secret")
+	write(t, dir, "a.yaml", "a")
+	write(t, dir, "sub/b.yaml", "b")
+	write(t, dir, "sub/deep/c.yaml", "c")
+	write(t, dir, ".git/x.yaml", "x")
+	for link, to := range map[string]string{"out.yaml": secret, "outdir": filepath.Dir(secret), "in.yaml": "sub/b.yaml"} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settings := Settings{Roots: []string{dir}, WorkDir: dir, MaxDocument: 100}
+	for target, want := range map[string]string{
+		"a.yaml": "a.yaml=a", "./sub/../a.yaml": "a.yaml=a", dir + "/sub/b.yaml": "b.yaml=b", "in.yaml": "in.yaml=b",
+		"file://" + dir + "/a.yaml": "a.yaml=a", "sub/**/*.yaml": "b.yaml=b c.yaml=c", "sub/*.yaml": "b.yaml=b", "[a-b].yaml": "a.yaml=a",
+	} {
+		t.Run("OK "+filepath.Base(target), func(t *testing.T) {
+			c, err := read(t, open(t, settings), "file", target, "")
+			if err != nil || bodies(c) != want {
+				t.Errorf("%s: %q, %v", target, bodies(c), err)
+			}
+		})
+	}
+	write(t, dir, "big.yaml", strings.Repeat("x", 101))
+	for target, code := range map[string]host.Code{
+		"../" + filepath.Base(filepath.Dir(secret)) + "/secret.yaml": host.CodeForbidden, secret: host.CodeForbidden, "/etc/passwd": host.CodeForbidden,
+		"out.yaml": host.CodeForbidden, "outdir/secret.yaml": host.CodeForbidden, "none.yaml": host.CodeNotFound, "none/*.yaml": host.CodeNotFound,
+		"sub": host.CodeInvalid, "": host.CodeInvalid, "a\x00": host.CodeInvalid, "big.yaml": host.CodeTooLarge, "[a": host.CodeInvalid,
+		"**/**/**/**": host.CodeInvalid,
+	} {
+		t.Run("Err "+filepath.Base(target), func(t *testing.T) {
+			c, err := read(t, open(t, settings), "file", target, "")
+			if host.CodeOf(err) != code || host.AsError(err).Hint == "" || strings.Contains(bodies(c), "secret") {
+				t.Errorf("%q: %q, %v", target, bodies(c), err)
+			}
+		})
+	}
+	t.Run("SecondReadIsNotModified", func(t *testing.T) {
+		first, _ := read(t, open(t, settings), "file", "a.yaml", "")
+		s := open(t, settings)
+		if c, err := read(t, s, "file", "a.yaml", first.ETag); err != nil || !c.NotModified || c.Files != nil {
+			t.Errorf("%+v, %v", c, err)
+		}
+		if c, err := read(t, s, "file", "a.yaml", "other"); err != nil || bodies(c) != "a.yaml=a" {
+			t.Errorf("%+v, %v", c, err)
+		}
+		if c, err := read(t, s, "file", "a.yaml", first.ETag); err != nil || !c.NotModified {
+			t.Errorf("kept: %+v, %v", c, err)
+		}
+	})
+	t.Run("ErrNoRoots", func(t *testing.T) {
+		if _, err := read(t, open(t, Settings{}), "file", dir+"/a.yaml", ""); host.CodeOf(err) != host.CodeForbidden {
+			t.Error(err)
+		}
+		if _, err := New(Settings{Roots: []string{dir, dir + "/none"}}); host.CodeOf(err) != host.CodeInvalid {
+			t.Error(err)
+		}
+	})
+}
+
+func TestResolve(t *testing.T) {
+	s := open(t, Settings{WorkDir: "/work"})
+	for _, c := range []struct {
+		base        Address
+		typ, target string
+		want        string // address, or code
+	}{
+		{Address{"file", "/r/a/b.yaml"}, "", "../c.yaml", "file:/r/c.yaml"},
+		{Address{"file", "/r/a/b.yaml"}, "", "https://x.test/y", "url:https://x.test/y"},
+		{Address{"file", "/r/a/b.yaml"}, "git", "https://x.test/r.git", "git:https://x.test/r.git//catalog-info.yaml"},
+		{Address{"url", "https://x.test/a/b.yaml"}, "", "./c.yaml#f", "url:https://x.test/a/c.yaml"},
+		{Address{"url", "https://x.test/a/b.yaml"}, "", "/etc/passwd", "url:https://x.test/etc/passwd"},
+		{Address{"url", "https://x.test/a/b.yaml"}, "", "file:///etc/passwd", string(host.CodeForbidden)},
+		{Address{"url", "https://x.test/a/b.yaml"}, "file", "/etc/passwd", string(host.CodeForbidden)},
+		{Address{"git", "https://x.test/r.git//a"}, "file", "/etc/passwd", string(host.CodeForbidden)},
+		{Address{"url", "https://x.test/a/b.yaml"}, "", "ftp://x.test/", string(host.CodeInvalid)},
+		{Address{}, "url", "https://me:secret@x.test/", string(host.CodeInvalid)},
+		{Address{}, "url", "nowhere", string(host.CodeInvalid)},
+		{Address{}, "file", "x.yaml", "file:/work/x.yaml"},
+		{Address{}, "smb", "x", string(host.CodeInvalid)},
+		{Address{}, "git", "https://x.test/r.git/a/b.yaml", "git:https://x.test/r.git//a/b.yaml"},
+		{Address{}, "git", "https://x.test/r.git#dev:a/*.yaml", "git:https://x.test/r.git//a/*.yaml?ref=dev"},
+		{Address{}, "git", "https://x.test/o/r//a.yaml?ref=v1", "git:https://x.test/o/r//a.yaml?ref=v1"},
+		{Address{}, "git", "git@x.test:r.git", string(host.CodeInvalid)},
+		{Address{}, "git", "https://a:b@x.test/r.git", string(host.CodeInvalid)},
+		{Address{"git", "https://x.test/r.git//a/b.yaml?ref=dev"}, "", "../c.yaml", "git:https://x.test/r.git//c.yaml?ref=dev"},
+		{Address{"git", "https://x.test/r.git//a/b.yaml"}, "", "../../c.yaml", string(host.CodeForbidden)},
+		{Address{"git", "https://x.test/r.git//a/b.yaml"}, "", "https://x.test/y", "url:https://x.test/y"},
+	} {
+		got, err := s.Resolve(c.base, c.typ, c.target)
+		if err != nil && string(host.CodeOf(err)) != c.want || err == nil && got.String() != c.want {
+			t.Errorf("%s + %s %q = %s, %v; want %s", c.base, c.typ, c.target, got, err, c.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error tells the password: %v", err)
+		}
+	}
+	if _, err := s.Read(ctx, Address{"smb", "x"}, ""); host.CodeOf(err) != host.CodeInvalid {
+		t.Error(err)
+	}
+}
+
+func allow(t *testing.T, server string) []Allow {
+	t.Helper()
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []Allow{{Host: u.Host}}
+}
+
+func TestURL(t *testing.T) {
+	var asked atomic.Int32
+	mux := http.NewServeMux()
+	mux.HandleFunc("/etag", func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		w.Header().Set("ETag", `"1"`)
+		if r.Header.Get("If-None-Match") == `"1"` {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		fmt.Fprint(w, "etag "+r.UserAgent())
+	})
+	mux.HandleFunc("/date", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "", time.Unix(1e9, 0), strings.NewReader("date"))
+	})
+	mux.HandleFunc("/plain", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "plain") })
+	mux.HandleFunc("/page", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	})
+	mux.HandleFunc("/big", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("x", 2000)) })
+	mux.HandleFunc("/status/", func(w http.ResponseWriter, r *http.Request) {
+		var code int
+		_, _ = fmt.Sscanf(r.URL.Path, "/status/%d", &code)
+		w.WriteHeader(code)
+	})
+	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop", http.StatusFound) })
+	hang := make(chan struct{})
+	mux.HandleFunc("/hang", func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-hang:
+		case <-r.Context().Done():
+		}
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	defer close(hang)
+	private := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "secret") }))
+	defer private.Close()
+	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, private.URL, http.StatusFound) })
+	settings := Settings{Allow: allow(t, server.URL), MaxDocument: 1000, Timeout: 300 * time.Millisecond, UserAgent: "portal/1"}
+	t.Run("ConditionalRequests", func(t *testing.T) {
+		for path, want := range map[string]string{"/etag": "etag portal/1", "/date": "date", "/plain": "plain"} {
+			c, err := read(t, open(t, settings), "url", server.URL+path, "")
+			if err != nil || len(c.Files) != 1 || string(c.Files[0].Body) != want || c.Files[0].HTML {
+				t.Fatalf("%s: %+v, %v", path, c, err)
+			}
+			if c, err = read(t, open(t, settings), "url", server.URL+path, c.ETag); err != nil || !c.NotModified {
+				t.Errorf("%s again: %+v, %v", path, c, err)
+			}
+		}
+	})
+	t.Run("SessionAsksOnce", func(t *testing.T) {
+		s, before := open(t, settings), asked.Load()
+		for range 3 {
+			if _, err := read(t, s, "url", server.URL+"/etag", ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := asked.Load() - before; n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+	t.Run("WebPageIsMarked", func(t *testing.T) {
+		if c, err := read(t, open(t, settings), "url", server.URL+"/page", ""); err != nil || !c.Files[0].HTML {
+			t.Errorf("%+v, %v", c, err)
+		}
+	})
+	for path, code := range map[string]host.Code{
+		"/status/404": host.CodeNotFound, "/status/401": host.CodeUpstream, "/status/429": host.CodeUpstream, "/status/500": host.CodeUpstream,
+		"/big": host.CodeTooLarge, "/loop": host.CodeUpstream, "/hang": host.CodeUpstream, "/away": host.CodeForbidden,
+	} {
+		t.Run("Err"+path, func(t *testing.T) {
+			c, err := read(t, open(t, settings), "url", server.URL+path, "")
+			if host.CodeOf(err) != code || host.AsError(err).Hint == "" || strings.Contains(bodies(c), "secret") {
+				t.Errorf("%+v, %v", c, err)
+			}
+		})
+	}
+	t.Run("ErrPrivateAddress", func(t *testing.T) {
+		for _, target := range []string{private.URL, strings.Replace(private.URL, "127.0.0.1", "localhost", 1), strings.Replace(private.URL, "127.0.0.1", "[::ffff:127.0.0.1]", 1), "http://169.254.169.254/latest/meta-data", "http://0x7f.1:80/", "http://10.1.2.3/"} {
+			_, err := read(t, open(t, settings), "url", target, "")
+			if code := host.CodeOf(err); code != host.CodeForbidden && !(code == host.CodeUpstream && strings.Contains(target, "0x7f")) {
+				t.Errorf("%s: %v", target, err)
+			}
+		}
+	})
+	t.Run("ErrUnreachable", func(t *testing.T) {
+		gone := httptest.NewServer(mux)
+		gone.Close()
+		if _, err := read(t, open(t, Settings{Allow: allow(t, gone.URL)}), "url", gone.URL, ""); host.CodeOf(err) != host.CodeUpstream {
+			t.Error(err)
+		}
+		if _, err := read(t, open(t, settings), "url", "http://does-not-exist.invalid/", ""); host.CodeOf(err) != host.CodeUpstream {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAllows(t *testing.T) {
+	list := []Allow{{Host: "a.test"}, {Host: "b.test:8080", Paths: []string{"/ok/"}}, {Host: "*.c.test"}, {Host: "[::1]:90"}}
+	for target, want := range map[string]bool{
+		"http://a.test/": true, "https://a.test/": true, "https://A.test./": true, "http://a.test:81/": false, "http://x.a.test/": false,
+		"http://b.test:8080/ok/x": true, "http://b.test:8080/no": false, "http://b.test:8080/ok/../no": false, "http://b.test/ok/x": false,
+		"https://x.c.test/": true, "https://x.y.c.test/": true, "https://c.test/": false, "http://[::1]:90/": true, "http://[::1]/": false,
+	} {
+		u, err := url.Parse(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := allows(list, u); got != want {
+			t.Errorf("%s: %v", target, got)
+		}
+	}
+}
+
+func TestIsPublic(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"8.8.8.8": true, "2606:4700::1111": true, "127.0.0.1": false, "10.0.0.1": false, "172.16.0.1": false, "192.168.1.1": false,
+		"169.254.1.1": false, "100.64.0.1": false, "0.0.0.0": false, "224.0.0.1": false, "255.255.255.255": false, "::1": false, "::": false,
+		"fe80::1": false, "fc00::1": false, "ff02::1": false, "::ffff:127.0.0.1": false, "64:ff9b::7f00:1": false, "2002:7f00:1::": false, "::127.0.0.1": false,
+	} {
+		if got := isPublic(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("%s: %v", addr, got)
+		}
+	}
+	if refusePrivate("tcp", "no address", nil) == nil {
+		t.Error("an address that cannot be read is dialled")
+	}
+}
+
+func TestGuardSchemes(t *testing.T) {
+	r := newReader(t, Settings{})
+	req := httptest.NewRequest(http.MethodGet, "http://x.test/", nil)
+	req.URL.Scheme, req.RequestURI = "file", ""
+	if _, err := newGuard(nil).RoundTrip(req); host.CodeOf(err) != host.CodeForbidden {
+		t.Error(err)
+	}
+	from := httptest.NewRequest(http.MethodGet, "https://x.test/", nil)
+	if err := r.http.CheckRedirect(httptest.NewRequest(http.MethodGet, "http://x.test/", nil), []*http.Request{from}); host.CodeOf(err) != host.CodeForbidden {
+		t.Error(err)
+	}
+}
+
+func TestRaw(t *testing.T) {
+	for in, want := range map[string]string{
+		"https://github.com/o/r/blob/main/a/b.yaml":       "https://raw.githubusercontent.com/o/r/main/a/b.yaml",
+		"https://gitlab.test/o/r/-/blob/main/b.yaml":      "https://gitlab.test/o/r/-/raw/main/b.yaml",
+		"https://github.com/o/r":                          "https://github.com/o/r",
+		"https://x.test/o/r/blob/main/b.yaml?token=a%20b": "https://x.test/o/r/blob/main/b.yaml?token=a%20b",
+	} {
+		u, err := url.Parse(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := raw(u).String(); got != want {
+			t.Errorf("%s: %s", in, got)
+		}
+	}
+}
+
+// git runs the real git in a directory.
+func git(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b.test", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b.test")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// gitServer serves bare repositories below root with git's own http-backend.
+func gitServer(t *testing.T) (root string, server *httptest.Server) {
+	t.Helper()
+	path, err := exec.LookPath("git")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("git is not installed")
+		}
+		t.Skip("git is not installed: apt-get install git")
+	}
+	root = t.TempDir()
+	server = httptest.NewServer(&cgi.Handler{Path: path, Args: []string{"http-backend"}, Env: []string{
+		"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"}})
+	t.Cleanup(server.Close)
+	return root, server
+}
+
+func TestGit(t *testing.T) {
+	root, server := gitServer(t)
+	git(t, root, "init", "-q", "--bare", "-b", "main", "r.git")
+	git(t, root, "init", "-q", "--bare", "empty.git")
+	work := t.TempDir()
+	git(t, work, "init", "-q", "-b", "main")
+	write(t, work, "catalog-info.yaml", "one")
+	git(t, work, "add", "-A")
+	git(t, work, "commit", "-qm", "1")
+	write(t, work, "catalog-info.yaml", "two")
+	write(t, work, "sub/a.yaml", "a")
+	write(t, work, "sub/deep/b.yaml", "b")
+	write(t, work, "big.yaml", strings.Repeat("x", 2000))
+	if err := os.Symlink("/etc/passwd", filepath.Join(work, "link.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	git(t, work, "add", "-A")
+	git(t, work, "commit", "-qm", "2")
+	git(t, work, "tag", "-a", "-m", "x", "v1")
+	git(t, work, "checkout", "-qb", "dev")
+	write(t, work, "catalog-info.yaml", "dev")
+	git(t, work, "commit", "-qam", "3")
+	head := git(t, work, "rev-parse", "HEAD")
+	git(t, work, "push", "-q", filepath.Join(root, "r.git"), "main", "dev", "v1")
+	settings := Settings{Allow: allow(t, server.URL), MaxDocument: 1000}
+	repo := server.URL + "/r.git"
+	for target, want := range map[string]string{
+		repo: "catalog-info.yaml=two", repo + "#dev": "catalog-info.yaml?ref=dev=dev", repo + "//sub/a.yaml?ref=v1": "a.yaml?ref=v1=a",
+		repo + "//sub/**/*.yaml": "a.yaml=a b.yaml=b", repo + "//catalog-info.yaml?ref=" + head: "catalog-info.yaml?ref=" + head + "=dev",
+	} {
+		t.Run("OK "+strings.TrimPrefix(target, repo), func(t *testing.T) {
+			c, err := read(t, open(t, settings), "git", target, "")
+			if err != nil || bodies(c) != want || len(c.ETag) != 40 {
+				t.Fatalf("%q %s, %v", bodies(c), c.ETag, err)
+			}
+			if c, err = read(t, open(t, settings), "git", target, c.ETag); err != nil || !c.NotModified {
+				t.Errorf("again: %+v, %v", c, err)
+			}
+		})
+	}
+	for target, code := range map[string]host.Code{
+		repo + "//none.yaml": host.CodeNotFound, repo + "//no/*.yaml": host.CodeNotFound, repo + "?ref=none": host.CodeNotFound,
+		server.URL + "/none.git": host.CodeNotFound, server.URL + "/empty.git": host.CodeNotFound, repo + "//link.yaml": host.CodeForbidden,
+		repo + "//big.yaml": host.CodeTooLarge, repo + "//[": host.CodeInvalid,
+	} {
+		t.Run("Err "+strings.TrimPrefix(target, server.URL), func(t *testing.T) {
+			if c, err := read(t, open(t, settings), "git", target, ""); host.CodeOf(err) != code || host.AsError(err).Hint == "" {
+				t.Errorf("%q, %v", bodies(c), err)
+			}
+		})
+	}
+	t.Run("ErrRepositoryTooLarge", func(t *testing.T) {
+		small := settings
+		small.MaxRepository = 500
+		if _, err := read(t, open(t, small), "git", repo, ""); host.CodeOf(err) != host.CodeTooLarge {
+			t.Error(err)
+		}
+	})
+	t.Run("ErrObjectsTooLarge", func(t *testing.T) {
+		write(t, work, "zeros.yaml", strings.Repeat("\x00", 1<<20))
+		git(t, work, "add", "-A")
+		git(t, work, "commit", "-qm", "4")
+		git(t, work, "push", "-q", filepath.Join(root, "r.git"), "HEAD:refs/heads/zeros")
+		small := settings
+		small.MaxRepository = 10_000
+		if _, err := read(t, open(t, small), "git", repo+"#zeros", ""); host.CodeOf(err) != host.CodeTooLarge {
+			t.Error(err)
+		}
+	})
+	t.Run("ErrPrivateAddress", func(t *testing.T) {
+		if _, err := read(t, open(t, Settings{}), "git", repo, ""); host.CodeOf(err) != host.CodeForbidden {
+			t.Error(err)
+		}
+	})
+	t.Run("ErrServerHangs", func(t *testing.T) {
+		stop := make(chan struct{})
+		hanging := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stop }))
+		defer hanging.Close()
+		defer close(stop)
+		if _, err := read(t, open(t, Settings{Allow: allow(t, hanging.URL), Timeout: 100 * time.Millisecond}), "git", hanging.URL+"/r.git", ""); host.CodeOf(err) != host.CodeUpstream {
+			t.Error(err)
+		}
+	})
+	t.Run("OneFetchServesTheSession", func(t *testing.T) {
+		s := open(t, settings)
+		if _, err := read(t, s, "git", repo, ""); err != nil {
+			t.Fatal(err)
+		}
+		server.Close()
+		if c, err := read(t, s, "git", repo+"//sub/a.yaml", ""); err != nil || bodies(c) != "a.yaml=a" {
+			t.Errorf("%q, %v", bodies(c), err)
+		}
+	})
+}
