@@ -105,6 +105,25 @@ func TestCreate(t *testing.T) {
 				t.Error(err)
 			}
 		})
+		t.Run("ErrUnknown", func(t *testing.T) {
+			if _, err := r.BySlug(ctx, "nobody"); host.CodeOf(err) != host.CodeNotFound {
+				t.Errorf("BySlug: %v", err)
+			}
+			if _, err := r.ByID(ctx, host.NewTenantID()); host.CodeOf(err) != host.CodeNotFound {
+				t.Errorf("ByID: %v", err)
+			}
+		})
+	})
+}
+
+func TestCreateRefuses(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx, log := t.Context(), newLog(t, db)
+		r := tenant.New(db, log)
+		if _, err := r.Create(ctx, "acme", "", false); err != nil {
+			t.Fatal(err)
+		}
 		t.Run("ErrTaken", func(t *testing.T) {
 			if _, err := r.Create(ctx, "acme", "", false); host.CodeOf(err) != host.CodeConflict {
 				t.Errorf("error = %v", err)
@@ -139,14 +158,15 @@ func TestCreate(t *testing.T) {
 				t.Fatalf("List = %v, %v", all, err)
 			}
 		})
-		t.Run("ErrUnknown", func(t *testing.T) {
-			if _, err := r.BySlug(ctx, "nobody"); host.CodeOf(err) != host.CodeNotFound {
-				t.Errorf("BySlug: %v", err)
-			}
-			if _, err := r.ByID(ctx, host.NewTenantID()); host.CodeOf(err) != host.CodeNotFound {
-				t.Errorf("ByID: %v", err)
-			}
-		})
+	})
+}
+
+// Several processes on one store see one another's tenants.
+func TestCreateInManyProcesses(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx, log := t.Context(), newLog(t, db)
+		r := tenant.New(db, log)
 		t.Run("AnotherHostsTenantIsFoundAtOnce", func(t *testing.T) {
 			other := tenant.New(db, log)
 			if _, err := other.List(ctx); err != nil {
