@@ -137,11 +137,7 @@ func Due(now time.Time, every time.Duration, name string) time.Time {
 	seconds := int64(every / time.Second)
 	offset := int64(h.Sum64() % uint64(seconds))
 	n := (now.Unix() - offset) / seconds
-	due := time.Unix((n+1)*seconds+offset, 0).UTC()
-	if previous := due.Add(-every.Truncate(time.Second)); previous.After(now) {
-		return previous
-	}
-	return due
+	return time.Unix((n+1)*seconds+offset, 0).UTC()
 }
 
 // run is the job: it calls the plugin, if the instance is still there.
