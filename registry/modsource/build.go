@@ -32,6 +32,12 @@ func (w *Workspace) command(ctx context.Context, verb string, args ...string) *e
 // gives the same bytes, whatever the folder is called. What the go command
 // says goes to output.
 func (w *Workspace) Build(ctx context.Context, file string, output io.Writer) (Built, error) {
+	// The go command runs in the plugin's folder, so a relative name would
+	// mean another place there.
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return Built{}, err
+	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return Built{}, err
 	}
