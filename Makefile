@@ -76,11 +76,12 @@ bin/callboard: $(ASSETS) $(HOST_SRC)
 
 # One package per plugin, bin/plugins/<name>-<version>.callboard.tar. A change
 # of the host alone does not rebuild them; one of the SDK or the words does.
-SDK_SRC := $(call find_in,sdk schemas,-not -name '*_test.go' -not -path '*/testdata/*')
+SDK_SRC    := $(call find_in,sdk schemas,-not -name '*_test.go' -not -path '*/testdata/*')
+version_of  = $(shell sed -n 's/^version: *"\{0,1\}\([^" ]*\).*/\1/p' plugins/$(1)/plugin.yaml)
 define package
 bin/plugins/.$(1).built: $(SDK_SRC) $(call find_in,plugins/$(1),-not -name '*_test.go' -not -name '*.wasm' -not -path '*/testdata/*') | bin/callboard
 	@mkdir -p bin/plugins && rm -f bin/plugins/$(1)-*.callboard.tar
-	bin/callboard plugin package plugins/$(1) --out bin/plugins/$(1)-$$$$(sed -n 's/^version: *"\{0,1\}\([^" ]*\).*/\1/p' plugins/$(1)/plugin.yaml).callboard.tar
+	bin/callboard plugin package $(CURDIR)/plugins/$(1) --out $(CURDIR)/bin/plugins/$(1)-$(call version_of,$(1)).callboard.tar
 	@touch $$@
 endef
 $(foreach p,$(PLUGINS),$(eval $(call package,$(p))))
