@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -138,6 +139,11 @@ func closeWithin(stop func(context.Context) error) {
 
 // openCatalog opens the catalog and what it reads with.
 func (p *portal) openCatalog() error {
+	for _, dir := range ownRoots(p.config) {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return host.Errorf(host.CodeUnavailable, "The folder %s for catalog files cannot be made: %w", dir, err)
+		}
+	}
 	reader, err := source.New(source.Settings{
 		Roots: fileRoots(p.config), WorkDir: filepath.Join(p.config.Data, "cache", "git"), Allow: readingAllow(p.config),
 	})

@@ -74,14 +74,20 @@ func (j *pluginJobs) Enqueue(ctx context.Context, kind, key string, args json.Ra
 	return j.queue.Enqueue(ctx, kind, key, args, at)
 }
 
-// fileRoots are the directories below which file locations may be registered:
-// where the configuration's own file locations lie, the catalog directory of
-// the data, the demo's files, and in development the working directory.
-func fileRoots(c config.Config) []string {
+// ownRoots are the folders for catalog files below the data directory.
+func ownRoots(c config.Config) []string {
 	roots := []string{filepath.Join(c.Data, "catalog")}
 	if c.Demo {
 		roots = append(roots, demoDir(c))
 	}
+	return roots
+}
+
+// fileRoots are the folders below which file locations may be registered: our
+// own, those of the configuration's file locations, and in development the
+// working directory.
+func fileRoots(c config.Config) []string {
+	roots := ownRoots(c)
 	if c.Development {
 		roots = append(roots, ".")
 	}
