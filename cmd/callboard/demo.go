@@ -79,7 +79,7 @@ func (p *portal) demoLink(ctx context.Context, t host.Tenant, url string) (strin
 		}
 	}
 	if id == "" {
-		u, err := p.auth.CreateUser(ctx, c, auth.NewUser{Email: demoEmail, Name: "You", Role: host.RoleAdmin})
+		u, err := p.auth.CreateUser(ctx, c, auth.NewUser{Email: demoEmail, Name: "You", Role: host.RoleAdmin, EntityRef: "user:default/ada"})
 		if err != nil {
 			return "", err
 		}

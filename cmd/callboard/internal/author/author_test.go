@@ -118,3 +118,20 @@ func callboard(ts *testscript.TestScript, cache string, want int, args []string)
 		ts.Fatalf("callboard plugin %s ends with %d, want %d\n%s%s", strings.Join(args, " "), got, want, &out, &errOut)
 	}
 }
+
+func TestARelativeFolderIsThatOfTheProcess(t *testing.T) {
+	dir := hello(t)
+	t.Chdir(filepath.Dir(dir))
+	s := author.Settings{CacheDir: t.TempDir()}
+	for _, args := range [][]string{{"package", "hello"}, {"package", "./hello", "--out", "b.tar"}, {"build", "hello", "--out", "c.wasm"}} {
+		var out, errOut strings.Builder
+		if code := run(t.Context(), s, append([]string{"plugin"}, args...), &out, &errOut); code != 0 {
+			t.Errorf("%v ends with %d: %s", args, code, &errOut)
+		}
+	}
+	for _, name := range []string{"hello-0.1.0.tar", "b.tar", "c.wasm", "hello/plugin.wasm"} {
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
