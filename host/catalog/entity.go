@@ -68,7 +68,7 @@ type Query struct {
 	Cursor string
 	// Limit is the size of a page: 20 where it is 0, at most 1000.
 	Limit int
-	// Sort is a field path with optional ",desc", for example
+	// Sort is a field path, or updatedAt, with optional ",desc", for example
 	// "metadata.name" (the default) or "spec.type,desc".
 	Sort string
 }
@@ -113,5 +113,8 @@ type Location struct {
 type Report struct {
 	Location                           Location
 	Added, Changed, Unchanged, Removed []string // canonical refs, sorted
-	Problems                           []Problem
+	// Entities are those that are added, changed or unchanged, by ref, as the
+	// location alone describes them. Only Register fills it in.
+	Entities []Entity
+	Problems []Problem
 }

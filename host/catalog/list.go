@@ -102,7 +102,11 @@ var sortColumns = map[string]string{
 	"": "name", "metadata.name": "name", "name": "name", "kind": "kind", "metadata.namespace": "namespace",
 	"metadata.title": "title", "spec.type": "type", "type": "type", "spec.owner": "owner", "owner": "owner",
 	"spec.lifecycle": "lifecycle", "lifecycle": "lifecycle", "title": "title", "namespace": "namespace",
+	"updatedat": updatedAt,
 }
+
+// updatedAt is the one column to sort by that is a time.
+const updatedAt = "updated_at"
 
 func parseSort(s string) (ordering, error) {
 	path, dir, _ := strings.Cut(strings.TrimSpace(s), ",")
@@ -138,7 +142,12 @@ func (o ordering) expr(d store.Dialect) (string, []any) {
 	if o.desc {
 		last = ""
 	}
-	if o.column != "" {
+	switch {
+	case o.column == updatedAt && d == store.Postgres:
+		return `to_char(e.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')` + collate, nil
+	case o.column == updatedAt:
+		return "CAST(e.updated_at AS TEXT)", nil
+	case o.column != "":
 		return "COALESCE(NULLIF(LOWER(?), ''), ?)" + collate, []any{bunIdent("e." + o.column), last}
 	}
 	return "COALESCE((SELECT MIN(fs.value) FROM facets AS fs WHERE fs.entity_id = e.id AND fs.key = ?), ?)" + collate,

@@ -86,9 +86,18 @@ func (k *Catalog) Register(ctx context.Context, c host.Caller, typ, target strin
 		if err != nil {
 			return err
 		}
+		p, err := diff(ctx, q, loc, res)
+		if err != nil {
+			return err
+		}
+		entities, err := p.entities(res.Items)
+		if err != nil {
+			return err
+		}
 		if report, err = k.finish(ctx, q, c, &loc, res); err != nil {
 			return err
 		}
+		report.Entities = entities
 		return k.record(ctx, c, host.ActionLocationWrite, "location:"+at.String(), map[string]string{"change": "registered", "id": loc.ID})
 	})
 	if err != nil {
@@ -118,7 +127,11 @@ func (k *Catalog) preview(ctx context.Context, db *store.Tenant, at source.Addre
 			return err
 		}
 		p, err := diff(ctx, q, loc, res)
+		if err != nil {
+			return err
+		}
 		report = p.report(loc, k.settings.Now().UTC())
+		report.Entities, err = p.entities(res.Items)
 		return err
 	})
 	return report, err

@@ -255,6 +255,36 @@ func (w *writer) compose(row *entityRow, ref string, item ingest.Item, fresh boo
 	return true, row.describe(root, relations)
 }
 
+// entities returns what the items of a result describe, without what other
+// documents say about them. Items that are refused by a problem are left out.
+func (p *plan) entities(items []ingest.Item) ([]Entity, error) {
+	accepted := map[string]bool{}
+	for _, ref := range slices.Concat(refsOf(p.added), refsOf(p.changed), p.unchanged) {
+		accepted[ref] = true
+	}
+	var out []Entity
+	for _, item := range items {
+		ref := item.Ref.String()
+		if !accepted[ref] {
+			continue
+		}
+		var own []wireRelation
+		for _, r := range rowsOf(ref, item.Edges) {
+			if r.Source == ref {
+				own = append(own, wireRelation{Type: r.Type, TargetRef: r.Target})
+			}
+		}
+		row := entityRow{UID: p.stored[ref].UID}
+		w := writer{}
+		if _, err := w.compose(&row, ref, item, true, own); err != nil {
+			return nil, err
+		}
+		out = append(out, row.entity())
+	}
+	slices.SortFunc(out, func(a, b Entity) int { return strings.Compare(a.Ref.String(), b.Ref.String()) })
+	return out, nil
+}
+
 // assemble returns the document with uid, orphan mark and relations. Its etag
 // is left out.
 func assemble(root *yamltree.Node, uid string, orphan bool, relations []wireRelation) *yamltree.Node {
