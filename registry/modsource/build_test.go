@@ -246,3 +246,36 @@ func TestCacheDirIsTheUsers(t *testing.T) {
 		t.Errorf("got %q, %v", dir, err)
 	}
 }
+
+func TestNothingToServeIsServed(t *testing.T) {
+	proxy, err := open(t).WriteProxy(t.TempDir())
+	if err != nil || !strings.HasPrefix(proxy, "file://") {
+		t.Errorf("got %q, %v", proxy, err)
+	}
+}
+
+func TestAGuestThatCannotBePlacedIsAnError(t *testing.T) {
+	dir := copyFolder(t, "../../examples/hello-plugin")
+	w := opened(t, repository(t), dir)
+	var out bytes.Buffer
+	if _, err := w.Build(t.Context(), filepath.Join(dir, "main.go", "plugin.wasm"), &out); err == nil {
+		t.Error("a guest was put below a file")
+	}
+	taken := filepath.Join(dir, "taken")
+	if err := os.MkdirAll(filepath.Join(taken, "full"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Build(t.Context(), taken, &out); err == nil {
+		t.Error("a guest replaced a folder")
+	}
+}
+
+func TestAFolderWithoutAProgramIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "go.mod", "module example.com/p\n\ngo 1.26.0\n")
+	write(t, dir, "p.go", "package p\n")
+	_, out, err := build(t, repository(t), dir)
+	if err == nil {
+		t.Errorf("it was built: %s", out)
+	}
+}
