@@ -329,3 +329,11 @@ func (p person) settled(state string) map[string]any {
 	p.h.t.Fatalf("the plugin stays %v (%v), want %s", got["state"], got["stateDetail"], state)
 	return nil
 }
+
+// callerOf returns p as a caller.
+func callerOf(t *testing.T, p person) host.Caller {
+	t.Helper()
+	c, err := p.h.auth.Authenticate(t.Context(), auth.Credentials{Bearer: p.token})
+	must(t, err)
+	return c
+}
