@@ -156,7 +156,7 @@ func (k *Catalog) finish(ctx context.Context, q store.Querier, c host.Caller, lo
 	if res.Unchanged || len(res.Known) > 0 {
 		loc.Failures = 0
 	}
-	loc.NextAt = now.Add(k.wait(loc.Failures))
+	loc.NextAt = now.Add(k.wait(loc.Failures)).Truncate(time.Microsecond)
 	if _, err := q.NewUpdate().Model(loc).WherePK().Exec(ctx); err != nil {
 		return report, err
 	}

@@ -142,13 +142,16 @@ func (c *collector) document(v *visit, at source.Address, d *descriptor.Document
 	if named {
 		ref = r.String()
 	}
-	filled := c.substitute(at, d, ref)
+	unfilled := c.substitute(at, d, ref)
 	problems := d.Validate()
 	for _, p := range problems {
+		if unfilled[p.Path] {
+			continue // its placeholder was told
+		}
 		c.problem(ref, Where(at.Target, p.Line), p.Hint, "%s", p.Message)
 	}
 	pointers, isLocation := d.Pointers()
-	if len(problems) > 0 || !filled || !named {
+	if len(problems) > 0 || len(unfilled) > 0 || !named {
 		return named && !isLocation
 	}
 	if !c.admit(at, d, r) {
@@ -191,8 +194,9 @@ func (c *collector) item(at source.Address, d *descriptor.Document, r descriptor
 		Source: at.String(), Where: Where(at.Target, d.Line)}
 }
 
-// substitute fills in the placeholders of a document.
-func (c *collector) substitute(at source.Address, d *descriptor.Document, ref string) bool {
+// substitute fills in the placeholders of a document. It returns the paths of
+// those that it could not.
+func (c *collector) substitute(at source.Address, d *descriptor.Document, ref string) map[string]bool {
 	_, problems := d.Substitute(func(how, target string, line int) (*descriptor.Node, error) {
 		to, err := c.session.Resolve(at, "", target)
 		if err != nil {
@@ -208,11 +212,12 @@ func (c *collector) substitute(at source.Address, d *descriptor.Document, ref st
 		}
 		return descriptor.Read(how, content.Files[0].Body, line, c.settings.Limits.File)
 	})
+	unfilled := map[string]bool{}
 	for _, p := range problems {
 		c.problem(ref, Where(at.Target, p.Line), p.Hint, "%s", p.Message)
-		c.again = true
+		c.again, unfilled[p.Path] = true, true
 	}
-	return len(problems) == 0
+	return unfilled
 }
 
 // follow queues the targets of a Location entity.

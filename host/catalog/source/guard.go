@@ -188,12 +188,14 @@ func upstream(ctx context.Context, what string, err error) error {
 	case errors.As(err, &he):
 		return he
 	case errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
-		return host.Errorf(host.CodeUpstream, "%s did not answer in time: %w", what, err).WithHint("try again later; check that the server is up")
+		he = host.Errorf(host.CodeUpstream, "%s did not answer in time", what).WithHint("try again later; check that the server is up")
 	case errors.As(err, &dns):
-		return host.Errorf(host.CodeUpstream, "the host name of %s is not known: %w", what, err).WithHint("check its spelling and the portal's DNS")
+		he = host.Errorf(host.CodeUpstream, "the host name of %s is not known", what).WithHint("check its spelling and the portal's DNS")
 	default:
-		return host.Errorf(host.CodeUpstream, "%s could not be reached: %v", what, withoutURL(err)).WithHint("check that the portal's machine can reach the server")
+		he = host.Errorf(host.CodeUpstream, "%s could not be reached: %v", what, withoutURL(err)).WithHint("check that the portal's machine can reach the server")
 	}
+	he.Err = err
+	return he
 }
 
 // withoutURL drops the URL that net/http puts before its errors.

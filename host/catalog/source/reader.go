@@ -31,8 +31,6 @@ type Settings struct {
 	Timeout time.Duration
 	// UserAgent names the portal to servers.
 	UserAgent string
-	// Transport is used instead of a guarded one, where a test has to.
-	transport http.RoundTripper
 }
 
 // Allow is one entry of backend.reading.allow.
@@ -90,11 +88,7 @@ func New(s Settings) (*Reader, error) {
 		}
 		r.roots = append(r.roots, root{path: filepath.Clean(path), dir: dir})
 	}
-	rt := s.transport
-	if rt == nil {
-		rt = newGuard(s.Allow)
-	}
-	rt = agent{rt, s.UserAgent}
+	rt := agent{newGuard(s.Allow), s.UserAgent}
 	r.http = &http.Client{Transport: rt, CheckRedirect: sameScheme}
 	r.git = &http.Client{Transport: limited{rt, s.MaxRepository}, CheckRedirect: sameScheme}
 	return r, nil
