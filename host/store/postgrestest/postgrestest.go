@@ -32,7 +32,7 @@ func Database(t testing.TB) string {
 		t.Skipf("SKIPPED, as PostgreSQL cannot be started: %v", err)
 	}
 	name := host.NewID("test_")
-	if err := s.admin("CREATE DATABASE " + name + " OWNER " + owner); err != nil {
+	if err := s.admin("CREATE DATABASE " + name + " OWNER " + owner + " STRATEGY FILE_COPY"); err != nil {
 		t.Fatalf("creating a database: %v", err)
 	}
 	t.Cleanup(func() {
