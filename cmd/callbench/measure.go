@@ -78,6 +78,7 @@ func compare(ctx context.Context, o options, p *portal, q question, emit func(fi
 // that an entity read and a plugin operation, sent at that moment, succeed.
 func benchStart(ctx context.Context, o options, p *portal, emit func(figure)) error {
 	var ready, answered []float64
+	var refused error
 	for range o.rounds {
 		if err := p.stop(); err != nil {
 			return fmt.Errorf("stopping: %w", err)
@@ -89,14 +90,17 @@ func benchStart(ctx context.Context, o options, p *portal, emit func(figure)) er
 		ready = append(ready, millis(time.Since(began)))
 		for _, path := range []string{p.entity, p.operation} {
 			if code, body, err := p.get(ctx, p.url+path); err != nil || code != 200 {
-				return fmt.Errorf("%s right after ready: status %d, %v: %.300s", path, code, err, body)
+				refused = fmt.Errorf("%s right after ready: status %d, %v: %.300s", path, code, err, body)
 			}
 		}
 		answered = append(answered, millis(time.Since(began)))
 	}
 	emit(figure{Name: "start/ready", Value: median(ready), Unit: "ms", Goal: "<=300"})
 	emit(figure{Name: "start/entity_and_plugin_answered", Value: median(answered), Unit: "ms"})
-	return nil
+	if refused != nil {
+		return refused // ready was said too early
+	}
+	return p.until(ctx, func() bool { code, _, err := p.get(ctx, p.url+p.operation); return err == nil && code == 200 })
 }
 
 // benchMemory reads the resident memory of a portal that has served, and then
@@ -141,36 +145,44 @@ func resident(pid int) (float64, error) {
 }
 
 // benchInstall installs a plugin that is already built: once while nothing of
-// it is compiled, once with its code in the cache.
-func benchInstall(ctx context.Context, o options, p *portal, emit func(figure)) error {
+// it is compiled, and once for a second tenant, for which its code is there.
+func benchInstall(ctx context.Context, _ options, p *portal, emit func(figure)) error {
 	file := filepath.Join(p.dir, "hello.callboard.tar")
 	if err := p.packageHello(ctx, file); err != nil {
 		return err
 	}
-	for _, name := range []string{"install/first_answer_compiling", "install/first_answer"} {
-		began := time.Now()
-		if _, err := p.call(ctx, "plugin", "install", file, "--server", p.url, "--yes", "--enable"); err != nil {
-			return err
-		}
-		wait, cancel := context.WithTimeout(ctx, time.Minute)
-		err := p.until(wait, func() bool {
-			code, _, err := p.get(wait, p.url+"/api/plugins/hello/greetings/bench")
-			return err == nil && code == 200
-		})
-		cancel()
-		if err != nil {
-			return err
-		}
-		goal := ""
-		if name == "install/first_answer" {
-			goal = "<=1000"
-		}
-		emit(figure{Name: name, Value: millis(time.Since(began)), Unit: "ms", Goal: goal})
-		if _, err := p.call(ctx, "plugin", "uninstall", "acme/hello", "--server", p.url, "--yes"); err != nil {
-			return err
-		}
+	took, err := p.install(ctx, file)
+	if err != nil {
+		return err
 	}
+	emit(figure{Name: "install/first_answer_compiling", Value: millis(took), Unit: "ms"})
+	second := p.as("")
+	if _, err := p.call(ctx, "tenant", "create", "bench", "--data", p.data()); err != nil {
+		return err
+	}
+	if second.token, err = p.call(ctx, "token", "create", "--data", p.data(), "--tenant", "bench", "--role", "admin"); err != nil {
+		return err
+	}
+	if took, err = second.install(ctx, file); err != nil {
+		return err
+	}
+	emit(figure{Name: "install/first_answer", Value: millis(took), Unit: "ms", Goal: "<=1000"})
 	return nil
+}
+
+// install installs a package and returns the time until its operation answers.
+func (p *portal) install(ctx context.Context, file string) (time.Duration, error) {
+	began := time.Now()
+	if _, err := p.call(ctx, "plugin", "install", file, "--server", p.url, "--yes"); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err := p.until(ctx, func() bool {
+		code, _, err := p.get(ctx, p.url+"/api/plugins/hello/greetings/bench")
+		return err == nil && code == 200
+	})
+	return time.Since(began), err
 }
 
 // packageHello builds and packages the example plugin.

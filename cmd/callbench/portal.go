@@ -25,13 +25,20 @@ type portal struct {
 	url, ops  string
 	token     string
 	cmd       *exec.Cmd
-	log       bytes.Buffer
+	log       *bytes.Buffer
 	exited    chan error
 	entity    string // path of one entity
 	operation string // path of one plugin operation that is ready
 }
 
 func newPortal(o options, dir string) *portal { return &portal{o: o, dir: dir} }
+
+// as returns the same portal, asked with another token.
+func (p *portal) as(token string) *portal {
+	other := *p
+	other.token = token
+	return &other
+}
 
 // start starts the process and returns when /readyz answers.
 func (p *portal) start(ctx context.Context) error {
@@ -42,8 +49,8 @@ func (p *portal) start(ctx context.Context) error {
 	p.url, p.ops = "http://"+main, "http://"+ops
 	p.cmd = exec.Command(p.o.callboard, "serve", "--data", p.data(), "--listen", main, "--ops-listen", ops,
 		"--bundled", p.o.plugins, "--log-format", "json", "--demo")
-	p.log.Reset()
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	p.log = &bytes.Buffer{}
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		return fmt.Errorf("starting the portal: %w (make build makes it)", err)
 	}
