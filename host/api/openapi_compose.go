@@ -46,9 +46,6 @@ func coreDocument(o *huma.OpenAPI) (*document, error) {
 		delete(doc.head, part)
 	}
 	doc.head["security"] = json.RawMessage(`[{"token":[]},{"session":[]}]`)
-	// Huma's own error types are not what is answered.
-	delete(doc.components["schemas"], "ErrorModel")
-	delete(doc.components["schemas"], "ErrorDetail")
 	return doc, doc.addFixed()
 }
 
@@ -109,6 +106,7 @@ func (d *document) with(t host.Tenant, parts *extension.Parts) ([]byte, error) {
 			return nil, err
 		}
 	}
+	doc.prune()
 	return doc.write(t)
 }
 
