@@ -11,13 +11,21 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/callboard-dev/callboard/host"
 )
 
-// partial begins the names of folders that are still being written.
-const partial = ".partial-"
+const (
+	// partial begins the names of folders that are still being written; the
+	// writer's process id follows.
+	partial = ".partial-"
+	// staleAfter is when a folder of a live process is given up all the same:
+	// process ids come back.
+	staleAfter = 10 * time.Minute
+)
 
 var hexDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
@@ -36,13 +44,27 @@ func Open(dir string) (*Depot, error) {
 		return nil, unwritable(dir, err)
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), partial) {
+		if abandoned(e) {
 			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 				return nil, unwritable(dir, err)
 			}
 		}
 	}
 	return &Depot{dir: dir}, nil
+}
+
+// abandoned reports whether e is a folder whose writer was killed.
+func abandoned(e fs.DirEntry) bool {
+	rest, ok := strings.CutPrefix(e.Name(), partial)
+	if !ok {
+		return false
+	}
+	id, _, _ := strings.Cut(rest, "-")
+	if pid, err := strconv.Atoi(id); err != nil || !alive(pid) {
+		return true
+	}
+	info, err := e.Info()
+	return err == nil && time.Since(info.ModTime()) > staleAfter
 }
 
 // Put keeps files under digest. It returns when they would survive a power
@@ -55,7 +77,7 @@ func (d *Depot) Put(digest string, files map[string][]byte) error {
 	if _, err := os.Stat(final); err == nil {
 		return nil
 	}
-	tmp, err := os.MkdirTemp(d.dir, partial)
+	tmp, err := os.MkdirTemp(d.dir, partial+strconv.Itoa(os.Getpid())+"-")
 	if err != nil {
 		return unwritable(d.dir, err)
 	}
@@ -94,7 +116,7 @@ func (d *Depot) Remove(digest string) error {
 		return err
 	}
 	// The rename makes the removal atomic for readers of the folder's name.
-	gone, err := os.MkdirTemp(d.dir, partial)
+	gone, err := os.MkdirTemp(d.dir, partial+strconv.Itoa(os.Getpid())+"-")
 	if err != nil {
 		return unwritable(d.dir, err)
 	}

@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	extism "github.com/extism/go-sdk"
 	"github.com/tetratelabs/wazero"
@@ -66,7 +67,9 @@ func New(s Settings) (*Runtime, error) {
 	if err := ownedAlone(dir); err != nil {
 		return nil, badCache(dir, err)
 	}
-	return &Runtime{settings: s}, nil
+	r := &Runtime{settings: s}
+	r.sweep()
+	return r, nil
 }
 
 func badCache(dir string, err error) error {
@@ -86,8 +89,14 @@ func reason(err error) error {
 
 var hexDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
-// complete marks a cache folder whose compilation came to its end.
-const complete = "complete"
+const (
+	// complete marks a cache folder whose compilation came to its end.
+	complete = "complete"
+	// partial begins the name of one that is being filled; after staleAfter
+	// nobody does any more.
+	partial    = ".partial-"
+	staleAfter = time.Hour
+)
 
 func (r *Runtime) folder(digest string) (string, error) {
 	if !hexDigest.MatchString(digest) {
@@ -122,7 +131,8 @@ func (r *Runtime) Close(context.Context) error { return nil }
 func (r *Runtime) Check(code []byte) error { return check(code) }
 
 // Compile compiles the code, or loads what an earlier Compile left on disk. A
-// cache that cannot be read, or whose checksum is wrong, is compiled anew.
+// cache that cannot be read, or whose checksum is wrong, is compiled anew. A
+// disk that cannot be written costs the next start its cache, nothing else.
 func (r *Runtime) Compile(ctx context.Context, digest string, code []byte) (plugin.Module, error) {
 	if err := check(code); err != nil {
 		return nil, err
@@ -137,18 +147,53 @@ func (r *Runtime) Compile(ctx context.Context, digest string, code []byte) (plug
 			return m, nil
 		}
 		r.settings.Log.Warn("compiling a plugin anew: its compiled code cannot be used", "digest", digest, "error", err)
+		if err := os.RemoveAll(dir); err != nil {
+			r.settings.Log.Warn("removing compiled code", "digest", digest, "error", err)
+		}
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, badCache(dir, err)
-	}
-	m, err := r.compile(ctx, dir, code)
+	return r.fresh(ctx, digest, dir, code)
+}
+
+// fresh compiles into a folder of its own and puts it in place when it is
+// complete, so that several processes may compile the same code.
+func (r *Runtime) fresh(ctx context.Context, digest, dir string, code []byte) (plugin.Module, error) {
+	tmp, err := os.MkdirTemp(r.settings.CacheDir, partial)
 	if err != nil {
-		return nil, invalid(err)
+		r.settings.Log.Warn("compiled code cannot be kept for the next start", "error", err)
+		tmp = ""
 	}
-	if err := os.WriteFile(filepath.Join(dir, complete), nil, 0o600); err != nil {
-		return nil, errors.Join(badCache(dir, err), m.Close(ctx))
+	m, err := r.compile(ctx, tmp, code)
+	if err != nil {
+		return nil, errors.Join(invalid(err), os.RemoveAll(tmp))
+	}
+	if tmp == "" {
+		return m, nil
+	}
+	err = os.WriteFile(filepath.Join(tmp, complete), nil, 0o600)
+	if err == nil {
+		err = os.Rename(tmp, dir)
+	}
+	if err != nil && !r.Cached(digest) {
+		r.settings.Log.Warn("compiled code cannot be kept for the next start", "digest", digest, "error", err)
+	}
+	if err := os.RemoveAll(tmp); err != nil {
+		r.settings.Log.Warn("removing a leftover of the compiler", "error", err)
 	}
 	return m, nil
+}
+
+// sweep removes what killed processes left half compiled.
+func (r *Runtime) sweep() {
+	entries, err := os.ReadDir(r.settings.CacheDir)
+	if err != nil {
+		return // New finds out by itself whether the folder can be used
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && strings.HasPrefix(e.Name(), partial) && time.Since(info.ModTime()) > staleAfter {
+			_ = os.RemoveAll(filepath.Join(r.settings.CacheDir, e.Name())) // tried again at the next start
+		}
+	}
 }
 
 // invalid explains why code does not compile.
@@ -166,7 +211,7 @@ func invalid(err error) error {
 	return e
 }
 
-// compile compiles with the cache folder dir. Each release has a cache object
+// compile compiles with the cache folder dir, or none if it is empty. Each release has a cache object
 // of its own: only closing it gives the compiled code's memory back.
 func (r *Runtime) compile(ctx context.Context, dir string, code []byte) (m *module, err error) {
 	defer func() {
@@ -175,12 +220,11 @@ func (r *Runtime) compile(ctx context.Context, dir string, code []byte) (m *modu
 			m, err = nil, fmt.Errorf("compiling: %v", p)
 		}
 	}()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, badCache(dir, err)
-	}
-	cache, err := wazero.NewCompilationCacheWithDir(dir)
-	if err != nil {
-		return nil, badCache(dir, err)
+	cache := wazero.NewCompilationCache()
+	if dir != "" {
+		if cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
+			return nil, badCache(dir, err)
+		}
 	}
 	pages := uint32(r.settings.MaxMemory >> 16)
 	compiled, err := extism.NewCompiledPlugin(

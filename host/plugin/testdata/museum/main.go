@@ -75,6 +75,7 @@ var acts = map[string]func(call) int32{
 	"random":   random,
 	"clock":    func(call) int32 { return value(time.Now().UTC()) },
 	"nap":      nap,
+	"naps":     naps,
 	"log": func(call) int32 {
 		fmt.Println("hello from the guest")
 		fmt.Fprintln(os.Stderr, strings.Repeat("x", 1<<20))
@@ -159,6 +160,16 @@ func nap(call) int32 {
 	begin := time.Now()
 	time.Sleep(20 * time.Millisecond)
 	return value(time.Since(begin).Milliseconds())
+}
+
+// naps naps as often as it is asked to.
+func naps(c call) int32 {
+	var n int
+	_ = json.Unmarshal(c.Body, &n)
+	for range n {
+		time.Sleep(20 * time.Millisecond)
+	}
+	return value(n)
 }
 
 func goroutines(call) int32 {
