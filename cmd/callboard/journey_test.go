@@ -1,0 +1,429 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// deadline bounds each wait of the journey; a guest may have to be compiled on
+// a busy machine.
+const deadline = 90 * time.Second
+
+// output is what a running command wrote so far.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// served is a portal that runs in the test's own process, through the same
+// entry as the program.
+type served struct {
+	t         *testing.T
+	data      string
+	url, ops  string
+	out, log  *output
+	stop      context.CancelFunc
+	exit      chan int
+	token     string
+	extraArgs []string
+}
+
+// start serves a data directory until the test ends or stopped is called.
+func start(t *testing.T, data string, args ...string) *served {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &served{t: t, data: data, out: &output{}, log: &output{}, stop: cancel, exit: make(chan int, 1), extraArgs: args}
+	all := append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"}, args...)
+	go func() { s.exit <- run(ctx, all, strings.NewReader(""), s.out, s.log) }()
+	t.Cleanup(func() {
+		if code := s.stopped(); code != exitDone {
+			t.Errorf("serve ended with %d\n%s", code, s.log)
+		}
+	})
+	s.until("the portal to listen", func() bool {
+		select {
+		case code := <-s.exit:
+			t.Fatalf("serve ended with %d\n%s%s", code, s.out, s.log)
+		default:
+		}
+		s.url, s.ops = s.line(`portal\s+(http://\S+)`), s.line(`ops\s+(http://\S+)`)
+		return s.url != "" && s.ops != ""
+	})
+	return s
+}
+
+// line returns the first group of a pattern in what serve printed.
+func (s *served) line(pattern string) string {
+	if m := regexp.MustCompile(pattern).FindStringSubmatch(s.out.String()); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// stopped stops the portal, once, and returns its exit code.
+func (s *served) stopped() int {
+	s.stop()
+	select {
+	case code := <-s.exit:
+		s.exit <- code
+		return code
+	case <-time.After(deadline):
+		s.t.Error("the portal does not stop")
+		return -1
+	}
+}
+
+// until waits for a condition.
+func (s *served) until(what string, done func() bool) {
+	s.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(deadline)
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-end:
+			s.t.Fatalf("waited too long for %s\n%s%s", what, s.out, s.log)
+		}
+	}
+}
+
+// cli runs a command line as its user would and returns standard output.
+func (s *served) cli(args ...string) string {
+	s.t.Helper()
+	out, errOut, code := s.try(args...)
+	if code != exitDone {
+		s.t.Fatalf("callboard %s: exit %d\n%s%s", strings.Join(args, " "), code, out, errOut)
+	}
+	return out
+}
+
+// try is cli for commands that may fail.
+func (s *served) try(args ...string) (out, errOut string, code int) {
+	s.t.Helper()
+	s.t.Setenv("CALLBOARD_SERVER", s.url)
+	s.t.Setenv("CALLBOARD_TOKEN", s.token)
+	var stdout, stderr bytes.Buffer
+	code = run(s.t.Context(), args, strings.NewReader(""), &stdout, &stderr)
+	return stdout.String(), stderr.String(), code
+}
+
+// get asks the portal with the token and returns status and body.
+func (s *served) get(path string, header ...string) (int, string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if s.token != "" {
+		req.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// hasOperation reports whether the tenant's document names the operation.
+func (s *served) hasOperation(id string) bool {
+	status, doc := s.get("/openapi.json")
+	if status != http.StatusOK || !json.Valid([]byte(doc)) {
+		s.t.Fatalf("openapi.json: status %d", status)
+	}
+	return strings.Contains(doc, fmt.Sprintf("%q", id))
+}
+
+const shopYAML = `apiVersion: backstage.io/v1alpha1
+kind: Component
+metadata:
+  name: shop
+  annotations:
+    prometheus.io/rule: vector(42)
+    prometheus.io/alert: all
+spec: {type: service, owner: team-a, lifecycle: production}
+`
+
+// hello builds and packages the example plugin with the author's commands, in
+// a folder outside of the repository.
+func hello(t *testing.T, s *served) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "hello-plugin")
+	if err := os.CopyFS(dir, os.DirFS("../../examples/hello-plugin")); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "hello.callboard.tar")
+	s.cli("plugin", "package", dir, "--out", file)
+	return file
+}
+
+// TestJourney is the way of a new team: a tenant, its catalog, a plugin while
+// the host runs, and out again.
+func TestJourney(t *testing.T) {
+	data := t.TempDir()
+	s := start(t, data)
+	s.cli("tenant", "create", "acme", "--name", "Acme Corp", "--data", data)
+	s.token = strings.TrimSpace(s.cli("token", "create", "--tenant", "acme", "--role", "admin", "--expires", "1h", "--data", data))
+
+	t.Run("a location shows what it will add, then adds it", func(t *testing.T) {
+		file := filepath.Join(data, "catalog", "shop.yaml")
+		if err := os.WriteFile(file, []byte(shopYAML), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out := s.cli("catalog", "register", file, "--dry-run"); !strings.Contains(out, "component:default/shop") {
+			t.Errorf("dry run: %s", out)
+		}
+		if status, _ := s.get("/api/v1/entities/component/default/shop"); status != http.StatusNotFound {
+			t.Errorf("the dry run stored something: %d", status)
+		}
+		s.cli("catalog", "register", file)
+		status, body := s.get("/api/v1/entities/component/default/shop")
+		if status != http.StatusOK || !strings.Contains(body, `"shop"`) {
+			t.Errorf("%d %s", status, body)
+		}
+	})
+	t.Run("a broken file is an error with its line, and the good version stays", func(t *testing.T) {
+		file := filepath.Join(data, "catalog", "shop.yaml")
+		if err := os.WriteFile(file, []byte(strings.Replace(shopYAML, "kind: Component", "kind: [", 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, _, _ = s.try("catalog", "refresh", "component:default/shop")
+		if _, problems := s.get("/api/v1/problems"); !strings.Contains(problems, "shop.yaml:") {
+			t.Errorf("problems: %s", problems)
+		}
+		if status, _ := s.get("/api/v1/entities/component/default/shop"); status != http.StatusOK {
+			t.Errorf("the good version is gone: %d", status)
+		}
+		if err := os.WriteFile(file, []byte(shopYAML), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.cli("catalog", "refresh", "component:default/shop")
+	})
+	t.Run("a plugin is installed while the host runs, and appears everywhere", func(t *testing.T) {
+		file := hello(t, s)
+		if s.hasOperation("getGreeting") {
+			t.Fatal("the operation is there before the plugin")
+		}
+		s.cli("plugin", "install", file, "--yes")
+		s.until("the plugin to be active", func() bool {
+			return strings.Contains(s.cli("plugin", "list", "--output", "json"), `"active"`)
+		})
+		var list struct {
+			Items []struct{ ID, Version, State string } `json:"items"`
+		}
+		if err := json.Unmarshal([]byte(s.cli("plugin", "list", "--output", "json")), &list); err != nil || len(list.Items) != 1 || list.Items[0].State != "active" {
+			t.Fatalf("list: %v %+v", err, list)
+		}
+		if !s.hasOperation("getGreeting") {
+			t.Error("the tenant's document lacks the operation")
+		}
+		if out := s.cli("api", "getGreeting", "--param", "name=Ann"); !strings.Contains(out, "Ann") {
+			t.Errorf("api getGreeting: %s", out)
+		}
+	})
+	t.Run("disabled it is gone from the document and answers 404", func(t *testing.T) {
+		s.cli("plugin", "disable", "hello")
+		if s.hasOperation("getGreeting") {
+			t.Error("the operation is still in the document")
+		}
+		if status, body := s.get("/api/plugins/hello/greetings/Ann"); status != http.StatusNotFound {
+			t.Errorf("%d %s", status, body)
+		}
+		s.cli("plugin", "enable", "hello")
+		s.until("the operation to return", func() bool { return s.hasOperation("getGreeting") })
+		s.cli("plugin", "uninstall", "hello", "--yes")
+		if out := s.cli("plugin", "list", "--output", "json"); strings.Contains(out, "hello") {
+			t.Errorf("list after uninstall: %s", out)
+		}
+	})
+	t.Run("another tenant sees nothing of it", func(t *testing.T) {
+		s.cli("tenant", "create", "globex", "--data", data)
+		if status, body := s.get("/api/v1/entities", "Callboard-Tenant", "globex"); status != http.StatusForbidden || !strings.Contains(body, "tenant-mismatch") {
+			t.Errorf("a token of acme at globex: %d %s", status, body)
+		}
+		own := s.token
+		defer func() { s.token = own }()
+		s.token = strings.TrimSpace(s.cli("token", "create", "--tenant", "globex", "--role", "viewer", "--data", data))
+		if status, _ := s.get("/api/v1/entities/component/default/shop"); status != http.StatusNotFound {
+			t.Errorf("globex reads acme's entity: %d", status)
+		}
+		if _, errOut, code := s.try("catalog", "register", "https://example.com/catalog-info.yaml"); code != exitFailed || !strings.Contains(errOut, "Hint") {
+			t.Errorf("a viewer registers: exit %d %s", code, errOut)
+		}
+	})
+	t.Run("a second start keeps everything", func(t *testing.T) {
+		if code := s.stopped(); code != exitDone {
+			t.Fatalf("exit %d", code)
+		}
+		again := start(t, data)
+		again.token = s.token
+		if status, _ := again.get("/api/v1/entities/component/default/shop"); status != http.StatusOK {
+			t.Errorf("status %d", status)
+		}
+	})
+}
+
+// browser is a person's browser without scripts.
+type browser struct {
+	t      *testing.T
+	client *http.Client
+}
+
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &browser{t, &http.Client{Jar: jar}}
+}
+
+func (b *browser) read(resp *http.Response, err error) string {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		b.t.Fatalf("%s: %d %v\n%s", resp.Request.URL, resp.StatusCode, err, body)
+	}
+	return string(body)
+}
+
+// TestDemo is the first run: everything that the demo promises is there, with
+// the plugins on their production path.
+func TestDemo(t *testing.T) {
+	bundled := t.TempDir()
+	data := t.TempDir()
+	s := &served{t: t, data: data}
+	for _, name := range []string{"prometheus", "github-actions"} {
+		s.cli("plugin", "package", "../../plugins/"+name, "--out", filepath.Join(bundled, name+".callboard.tar"))
+	}
+	s = start(t, data, "--demo", "--bundled", bundled)
+	var link string
+	s.until("the sign-in link", func() bool { link = s.line(`sign in\s+(http://\S+)`); return link != "" })
+	s.token = strings.TrimSpace(s.cli("token", "create", "--tenant", "demo", "--role", "admin", "--data", data))
+	s.until("both plugins to be active", func() bool {
+		return strings.Count(s.cli("plugin", "list", "--output", "json"), `"active"`) == 2
+	})
+
+	b := newBrowser(t)
+	t.Run("the link signs in, once", func(t *testing.T) {
+		page := b.read(b.client.Get(link))
+		u, err := url.Parse(link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		form := url.Values{"token": {u.Query().Get("token")}}
+		if m := regexp.MustCompile(`name="csrf" value="([^"]+)"`).FindStringSubmatch(page); m != nil {
+			form.Set("csrf", m[1])
+		}
+		if home := b.read(b.client.PostForm(s.url+"/login/link", form)); !strings.Contains(home, "Demo") {
+			t.Errorf("home: %s", home)
+		}
+		resp, err := newBrowser(t).client.PostForm(s.url+"/login/link", form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK && !strings.Contains(resp.Request.URL.Path, "login") {
+			t.Errorf("the link works twice: %d at %s", resp.StatusCode, resp.Request.URL)
+		}
+	})
+	t.Run("the entity's page shows live data of both plugins, without a script", func(t *testing.T) {
+		for view, want := range map[string]string{"prometheus/metrics": "<svg", "github-actions/runs": "Run again"} {
+			page := b.read(b.client.Get(s.url + "/catalog/default/component/seat-map?tab=" + url.QueryEscape(view)))
+			if !strings.Contains(page, want) || !strings.Contains(page, "Demo tenant") {
+				t.Errorf("%s lacks %q or the demo's label", view, want)
+			}
+		}
+	})
+	t.Run("operations answer through the sandbox", func(t *testing.T) {
+		for path, want := range map[string]string{
+			"/api/plugins/prometheus/entities/component/default/seat-map/series":   `"points"`,
+			"/api/plugins/prometheus/entities/component/default/seat-map/alerts":   `"alerts"`,
+			"/api/plugins/github-actions/entities/component/default/checkout/runs": `"repository":"theatre/checkout"`,
+		} {
+			if status, body := s.get(path); status != http.StatusOK || !strings.Contains(body, want) {
+				t.Errorf("%s: %d %.300s", path, status, body)
+			}
+		}
+		if status, body := s.get("/api/plugins/github-actions/entities/component/default/checkout/runs?limit=9999"); status != http.StatusBadRequest {
+			t.Errorf("a limit beyond the fragment's: %d %.300s", status, body)
+		}
+	})
+	t.Run("doctor finds nothing broken", func(t *testing.T) {
+		if out := s.cli("doctor", "--data", data, "--bundled", bundled, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"); strings.Contains(out, "failed") {
+			t.Error(out)
+		}
+	})
+	t.Run("metrics have no unbounded labels", func(t *testing.T) {
+		resp, err := http.Get(strings.Replace(s.ops, "/readyz", "/metrics", 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := b.read(resp, nil)
+		if !strings.Contains(body, "plugin") || strings.Contains(body, "seat-map") || strings.Contains(body, s.token) {
+			t.Error("metrics lack the plugin calls, or name an entity or a token")
+		}
+	})
+}
+
+func TestUsage(t *testing.T) {
+	s := &served{t: t}
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"an unknown flag is wrong usage":               {[]string{"serve", "--moon"}, exitUsage, "--help"},
+		"an unknown command is wrong usage":            {[]string{"dance"}, exitUsage, "dance"},
+		"a missing argument is wrong usage":            {[]string{"tenant", "create"}, exitUsage, "arg"},
+		"a tenant name with SQL in it is refused":      {[]string{"tenant", "create", "a'; DROP TABLE tenants;--", "--data", t.TempDir()}, exitFailed, "Hint"},
+		"a data directory that is a file is explained": {[]string{"migrate", "--data", "main.go"}, exitFailed, "--data"},
+		"help is no error":                             {[]string{"--help"}, exitDone, ""},
+		"an unknown tenant is named":                   {[]string{"tenant", "show", "nobody", "--data", t.TempDir()}, exitFailed, "nobody"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.t = t
+			_, errOut, code := s.try(c.args...)
+			if code != c.code || !strings.Contains(errOut, c.says) {
+				t.Errorf("exit %d, want %d; %q lacks %q", code, c.code, errOut, c.says)
+			}
+		})
+	}
+}
