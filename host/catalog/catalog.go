@@ -11,6 +11,7 @@ import (
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/catalog/descriptor"
+	"github.com/callboard-dev/callboard/host/catalog/index"
 	"github.com/callboard-dev/callboard/host/catalog/ingest"
 	"github.com/callboard-dev/callboard/host/catalog/source"
 	"github.com/callboard-dev/callboard/host/store"
@@ -39,6 +40,9 @@ type Settings struct {
 	Limits ingest.Limits
 	// CacheBytes bounds the entities kept in memory, 32 MiB over all tenants.
 	CacheBytes int64
+	// IndexBytes bounds what lists and facets keep in memory, 32 MiB over all
+	// tenants.
+	IndexBytes int64
 	// Recheck is how old the knowledge of other processes' writes may be, 1 s.
 	Recheck time.Duration
 	// Now is the clock; nil means time.Now.
@@ -59,6 +63,9 @@ func (s Settings) filled() Settings {
 	}
 	if s.CacheBytes <= 0 {
 		s.CacheBytes = 32 << 20
+	}
+	if s.IndexBytes <= 0 {
+		s.IndexBytes = 32 << 20
 	}
 	if s.Recheck <= 0 {
 		s.Recheck = time.Second
@@ -81,6 +88,7 @@ type Catalog struct {
 	audit    host.Auditor
 	settings Settings
 	cache    *cache
+	index    *index.Cache
 	locks    keyed
 	// rules are those of the settings and of configured locations.
 	rules atomic.Pointer[[]ingest.Rule]
@@ -91,7 +99,7 @@ type Catalog struct {
 func New(db *store.DB, reader Reader, authz host.Authorizer, audit host.Auditor, s Settings) *Catalog {
 	s = s.filled()
 	k := &Catalog{db: db, reader: reader, authz: authz, audit: audit, settings: s,
-		cache: newCache(s.CacheBytes, s.Recheck, s.Now)}
+		cache: newCache(s.CacheBytes, s.Recheck, s.Now), index: index.New(s.IndexBytes)}
 	k.rules.Store(&s.Rules)
 	return k
 }
