@@ -26,9 +26,6 @@ func objectOf(properties map[string]*huma.Schema, required ...string) *huma.Sche
 	return &huma.Schema{Type: huma.TypeObject, Properties: properties, Required: required}
 }
 
-// text describes what an operation does beyond its summary.
-func text(s string) describe { return func(op *huma.Operation) { op.Description = s } }
-
 // created makes 201 the status of success.
 func created() describe { return func(op *huma.Operation) { op.DefaultStatus = http.StatusCreated } }
 

@@ -184,7 +184,9 @@ func TestPathsThatAreNot(t *testing.T) {
 // panics is an authenticator that panics.
 type panics struct{ api.Authenticator }
 
-func (panics) Authenticate(context.Context, auth.Credentials) (host.Caller, error) { panic("deep secret") }
+func (panics) Authenticate(context.Context, auth.Credentials) (host.Caller, error) {
+	panic("deep secret")
+}
 
 func TestPanicBecomesAProblem(t *testing.T) {
 	h := newHouse(t, func(s *api.Settings) { s.Auth = panics{} })

@@ -30,7 +30,7 @@ func newLogger(s Settings) (*slog.Logger, error) {
 	var inner slog.Handler
 	switch s.LogFormat {
 	case "", "pretty":
-		inner = tint.NewHandler(to, &tint.Options{Level: level, ReplaceAttr: redactAttr,
+		inner = tint.NewTextHandler(to, &tint.Options{Level: level, ReplaceAttr: redactAttr,
 			TimeFormat: time.TimeOnly, NoColor: !isTerminal(to)})
 	case "json":
 		inner = slog.NewJSONHandler(to, &slog.HandlerOptions{Level: level, ReplaceAttr: redactAttr})
