@@ -42,7 +42,7 @@ func diff(ctx context.Context, q store.Querier, loc locationRow, res ingest.Resu
 		p.stored[r.Ref] = r
 	}
 	for chunk := range slices.Chunk(refs, batch) {
-		rows, err := storedRows(ctx, q, func(s *bun.SelectQuery) *bun.SelectQuery { return s.Where("ref IN (?)", bun.In(chunk)) })
+		rows, err := storedRows(ctx, q, func(s *bun.SelectQuery) *bun.SelectQuery { return s.Where("ref IN (?)", bun.List(chunk)) })
 		if err != nil {
 			return p, err
 		}

@@ -34,7 +34,7 @@ type Entity struct {
 	Annotations                                      map[string]string
 	Relations                                        []Relation
 	// Errors are the problems of the entity's newest document, if that could
-	// not replace the one shown. List leaves them out.
+	// not replace the one shown.
 	Errors []Problem
 }
 

@@ -7,7 +7,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -131,17 +133,9 @@ func (k *Catalog) List(ctx context.Context, c host.Caller, query Query) (Page, e
 	if err != nil {
 		return Page{}, err
 	}
-	db, err := k.db.Tenant(c.TenantID())
-	if err != nil {
-		return Page{}, err
-	}
 	var page Page
-	err = db.Read(ctx, func(ctx context.Context, q store.Querier) error {
-		view, set, err := k.match(ctx, q, c, s)
-		if err != nil {
-			return err
-		}
-		ids, last, err := view.Page(ctx, set, s.sort, s.after, s.limit)
+	err = k.selected(ctx, c, s, func(ctx context.Context, q store.Querier, view *index.View, set index.Bits) error {
+		items, last, err := view.Page(ctx, set, s.sort, s.after, s.limit)
 		if err != nil {
 			return err
 		}
@@ -149,40 +143,98 @@ func (k *Catalog) List(ctx context.Context, c host.Caller, query Query) (Page, e
 		if last != nil {
 			page.Next = cursor{Digest: s.digest, Sort: last.Value, Ref: last.Ref}.String()
 		}
-		page.Items, err = entities(ctx, q, ids)
+		page.Items, err = k.entities(ctx, q, c.TenantID(), items)
 		return err
 	})
 	return page, err
 }
 
-// match returns the tenant's index and what the query selects in it.
-func (k *Catalog) match(ctx context.Context, q store.Querier, c host.Caller, s selection) (*index.View, index.Bits, error) {
-	view, err := k.index.At(ctx, q, c.TenantID())
+// selected calls use with what a query selects: with memory alone (q is nil)
+// where that is fresh and holds all of it, and else in a read of the tenant.
+func (k *Catalog) selected(ctx context.Context, c host.Caller, s selection,
+	use func(ctx context.Context, q store.Querier, view *index.View, set index.Bits) error,
+) error {
+	db, err := k.db.Tenant(c.TenantID())
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	set, err := view.Match(ctx, s.filter, s.anyOf, s.words)
-	return view, set, err
+	matched := func(ctx context.Context, q store.Querier, view *index.View) error {
+		set, err := view.Match(ctx, s.filter, s.anyOf, s.words)
+		if err != nil {
+			return err
+		}
+		return use(ctx, q, view, set)
+	}
+	t := k.cache.tenant(c.TenantID())
+	if err := k.cache.fresh(ctx, t, func(ctx context.Context) error { return k.look(ctx, c.TenantID(), t) }); err != nil {
+		return err
+	}
+	if view := k.index.Known(c.TenantID(), t.revision.Load()); view != nil {
+		if err := matched(ctx, nil, view); !errors.Is(err, index.ErrNotKept) {
+			return err
+		}
+	}
+	return db.Read(ctx, func(ctx context.Context, q store.Querier) error {
+		view, err := k.index.At(ctx, q, c.TenantID())
+		if err != nil {
+			return err
+		}
+		return matched(ctx, q, view)
+	})
 }
 
-// entities reads rows in the order of their ids.
-func entities(ctx context.Context, q store.Querier, ids []int64) ([]Entity, error) {
-	out := make([]Entity, 0, len(ids))
-	if len(ids) == 0 {
+// entities returns the entities of a page, from memory or by q.
+func (k *Catalog) entities(ctx context.Context, q store.Querier, tenant host.TenantID, items []index.Item) ([]Entity, error) {
+	t := k.cache.tenant(tenant)
+	out := make([]Entity, len(items))
+	missing := map[int64]int{} // by id, the place in out
+	var generation uint64
+	for i, item := range items {
+		var ok bool
+		if out[i], ok, generation = k.cache.get(t, item.Ref); !ok {
+			missing[item.ID] = i
+		}
+	}
+	if len(missing) == 0 {
 		return out, nil
 	}
+	if q == nil {
+		return nil, index.ErrNotKept
+	}
 	var rows []entityRow
-	if err := q.NewSelect().Model(&rows).ExcludeColumn("words").Where("id IN (?)", bun.In(ids)).Scan(ctx); err != nil {
+	err := q.NewSelect().Model(&rows).ExcludeColumn("words").Where("id IN (?)", bun.List(slices.Collect(maps.Keys(missing)))).Scan(ctx)
+	if err != nil {
 		return nil, err
 	}
-	at := make(map[int64]int, len(rows))
-	for i := range rows {
-		at[rows[i].ID] = i
+	problems, err := problemsOf(ctx, q, rows)
+	if err != nil {
+		return nil, err
 	}
-	for _, id := range ids {
-		if i, ok := at[id]; ok {
-			out = append(out, rows[i].entity())
-		}
+	for i := range rows {
+		e := rows[i].entity()
+		e.Errors = problems[rows[i].Ref]
+		out[missing[rows[i].ID]] = e
+		k.cache.put(t, rows[i].Ref, e, generation)
+	}
+	return out, nil
+}
+
+// problemsOf returns the problems of entities, by ref.
+func problemsOf(ctx context.Context, q store.Querier, rows []entityRow) (map[string][]Problem, error) {
+	refs := make([]string, len(rows))
+	for i := range rows {
+		refs[i] = rows[i].Ref
+	}
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	var errs []errorRow
+	if err := q.NewSelect().Model(&errs).Where("ref IN (?)", bun.List(refs)).Order("id").Scan(ctx); err != nil {
+		return nil, err
+	}
+	out := map[string][]Problem{}
+	for _, r := range errs {
+		out[r.Ref] = append(out[r.Ref], r.problem())
 	}
 	return out, nil
 }
@@ -209,21 +261,15 @@ func (k *Catalog) Facets(ctx context.Context, c host.Caller, query Query, keys [
 	if len(keys) == 0 {
 		return out, nil
 	}
-	db, err := k.db.Tenant(c.TenantID())
-	if err != nil {
-		return nil, err
-	}
-	err = db.Read(ctx, func(ctx context.Context, q store.Querier) error {
-		view, set, err := k.match(ctx, q, c, s)
-		if err != nil {
-			return err
-		}
+	err = k.selected(ctx, c, s, func(ctx context.Context, _ store.Querier, view *index.View, set index.Bits) error {
 		for key := range out {
+			counts := []FacetCount{}
 			if err := view.Counts(ctx, set, strings.ToLower(key), func(value string, n int) {
-				out[key] = append(out[key], FacetCount{Value: value, Count: n})
+				counts = append(counts, FacetCount{Value: value, Count: n})
 			}); err != nil {
 				return err
 			}
+			out[key] = counts
 		}
 		return nil
 	})

@@ -55,7 +55,7 @@ func (w *writer) open(ctx context.Context, rebuilt bool) error {
 // touch lets other processes drop entities whose problems changed.
 func (w *writer) touch(ctx context.Context, refs []string) error {
 	for chunk := range slices.Chunk(refs, batch) {
-		_, err := w.q.NewUpdate().Model((*entityRow)(nil)).Set("revision = ?", w.revision).Where("ref IN (?)", bun.In(chunk)).Exec(ctx)
+		_, err := w.q.NewUpdate().Model((*entityRow)(nil)).Set("revision = ?", w.revision).Where("ref IN (?)", bun.List(chunk)).Exec(ctx)
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func (w *writer) relate(ctx context.Context, origins []string, edges []relationR
 	old := map[relationRow]bool{}
 	for chunk := range slices.Chunk(origins, batch) {
 		var rows []relationRow
-		if err := w.q.NewSelect().Model(&rows).Where("origin IN (?)", bun.In(chunk)).Scan(ctx); err != nil {
+		if err := w.q.NewSelect().Model(&rows).Where("origin IN (?)", bun.List(chunk)).Scan(ctx); err != nil {
 			return err
 		}
 		for _, r := range rows {
@@ -140,13 +140,13 @@ func (w *writer) relate(ctx context.Context, origins []string, edges []relationR
 func (w *writer) remove(ctx context.Context, refs []string) error {
 	for chunk := range slices.Chunk(refs, batch) {
 		var ids []int64
-		if err := w.q.NewSelect().Model((*entityRow)(nil)).Column("id").Where("ref IN (?)", bun.In(chunk)).Scan(ctx, &ids); err != nil {
+		if err := w.q.NewSelect().Model((*entityRow)(nil)).Column("id").Where("ref IN (?)", bun.List(chunk)).Scan(ctx, &ids); err != nil {
 			return err
 		}
 		if err := w.unindex(ctx, ids); err != nil {
 			return err
 		}
-		if _, err := w.q.NewDelete().Model((*entityRow)(nil)).Where("ref IN (?)", bun.In(chunk)).Exec(ctx); err != nil {
+		if _, err := w.q.NewDelete().Model((*entityRow)(nil)).Where("ref IN (?)", bun.List(chunk)).Exec(ctx); err != nil {
 			return err
 		}
 	}
@@ -160,13 +160,13 @@ func (w *writer) unindex(ctx context.Context, ids []int64) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	if _, err := w.q.NewDelete().Model((*facetRow)(nil)).Where("entity_id IN (?)", bun.In(ids)).Exec(ctx); err != nil {
+	if _, err := w.q.NewDelete().Model((*facetRow)(nil)).Where("entity_id IN (?)", bun.List(ids)).Exec(ctx); err != nil {
 		return err
 	}
 	if w.q.Dialect() != store.SQLite {
 		return nil
 	}
-	_, err := w.q.NewDelete().Model((*ftsRow)(nil)).Where("rowid IN (?)", bun.In(ids)).Exec(ctx)
+	_, err := w.q.NewDelete().Model((*ftsRow)(nil)).Where("rowid IN (?)", bun.List(ids)).Exec(ctx)
 	return err
 }
 
@@ -178,7 +178,7 @@ func (w *writer) stitch(ctx context.Context) error {
 			return err
 		}
 		var current []entityRow
-		if err := w.q.NewSelect().Model(&current).Where("ref IN (?)", bun.In(chunk)).Scan(ctx); err != nil {
+		if err := w.q.NewSelect().Model(&current).Where("ref IN (?)", bun.List(chunk)).Scan(ctx); err != nil {
 			return err
 		}
 		have := make(map[string]entityRow, len(current))
@@ -209,7 +209,7 @@ func (w *writer) stitch(ctx context.Context) error {
 
 func (w *writer) relations(ctx context.Context, refs []string) (map[string][]wireRelation, error) {
 	var rows []relationRow
-	if err := w.q.NewSelect().Model(&rows).Where("source IN (?)", bun.In(refs)).Scan(ctx); err != nil {
+	if err := w.q.NewSelect().Model(&rows).Where("source IN (?)", bun.List(refs)).Scan(ctx); err != nil {
 		return nil, err
 	}
 	out := map[string][]wireRelation{}
@@ -349,7 +349,7 @@ func (w *writer) save(ctx context.Context, rows []entityRow) error {
 		refs[i] = rows[i].Ref
 	}
 	var saved []entityRow
-	if err := w.q.NewSelect().Model(&saved).Column("id", "ref").Where("ref IN (?)", bun.In(refs)).Scan(ctx); err != nil {
+	if err := w.q.NewSelect().Model(&saved).Column("id", "ref").Where("ref IN (?)", bun.List(refs)).Scan(ctx); err != nil {
 		return err
 	}
 	ids := make(map[string]int64, len(saved))

@@ -8,6 +8,7 @@ package index
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/uptrace/bun"
@@ -46,7 +47,7 @@ type revision struct {
 type View struct {
 	cache  *Cache
 	tenant host.TenantID
-	q      store.Querier
+	q      store.Querier // nil for a view of memory alone
 	rev    *revision
 }
 
@@ -56,6 +57,20 @@ type entity struct {
 
 	ID  int64
 	Ref string
+}
+
+// ErrNotKept is what a view without a transaction answers where it would have
+// to read. Ask the view of a transaction then.
+var ErrNotKept = errors.New("the index does not hold this yet")
+
+// Known returns the view of a tenant at a revision from memory alone, or nil.
+func (c *Cache) Known(tenant host.TenantID, number int64) *View {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.tenants[tenant]; r != nil && r.number == number {
+		return &View{cache: c, tenant: tenant, rev: r}
+	}
+	return nil
 }
 
 // At returns the view of the tenant whose read q belongs to.
@@ -122,6 +137,9 @@ func kept[T any](ctx context.Context, v *View, get func(*revision) (T, bool), lo
 	v.cache.mu.Unlock()
 	if ok {
 		return found, nil
+	}
+	if v.q == nil {
+		return found, ErrNotKept
 	}
 	fresh, bytes, err := load(ctx)
 	if err != nil {

@@ -106,7 +106,7 @@ func (v *View) posting(ctx context.Context, key string, values []string) (Bits, 
 	return v.bits(ctx, name, func(ctx context.Context, ids *[]int64) error {
 		sel := v.q.NewSelect().TableExpr("facets").Column("entity_id").Where("key = ?", key)
 		if len(values) > 0 {
-			sel = sel.Where("value IN (?)", bun.In(values))
+			sel = sel.Where("value IN (?)", bun.List(values))
 		}
 		return sel.Scan(ctx, ids)
 	})

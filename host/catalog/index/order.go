@@ -51,10 +51,16 @@ func (o Order) compare(a, b Mark) int {
 	return cmp.Or(c, strings.Compare(a.Ref, b.Ref))
 }
 
-// Page returns the ids of at most limit entities of the set that come after
-// the mark (nil: from the start), and the mark of the last of them, or nil
-// where no more follow.
-func (v *View) Page(ctx context.Context, set Bits, o Order, after *Mark, limit int) ([]int64, *Mark, error) {
+// Item is one entity of a page.
+type Item struct {
+	ID  int64
+	Ref string
+}
+
+// Page returns at most limit entities of the set that come after the mark (nil:
+// from the start), and the mark of the last of them, or nil where no more
+// follow.
+func (v *View) Page(ctx context.Context, set Bits, o Order, after *Mark, limit int) ([]Item, *Mark, error) {
 	s, err := v.order(ctx, o)
 	if err != nil {
 		return nil, nil, err
@@ -67,18 +73,18 @@ func (v *View) Page(ctx context.Context, set Bits, o Order, after *Mark, limit i
 			start++
 		}
 	}
-	ids := make([]int64, 0, limit)
+	items := make([]Item, 0, limit)
 	var last Mark
 	for _, p := range s.places[start:] {
 		if !set.has(p.ordinal) {
 			continue
 		}
-		if len(ids) == limit {
-			return ids, &last, nil
+		if len(items) == limit {
+			return items, &last, nil
 		}
-		ids, last = append(ids, v.rev.ids[p.ordinal]), p.mark
+		items, last = append(items, Item{v.rev.ids[p.ordinal], p.mark.Ref}), p.mark
 	}
-	return ids, nil, nil
+	return items, nil, nil
 }
 
 func (v *View) order(ctx context.Context, o Order) (*sorted, error) {
