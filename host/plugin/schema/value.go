@@ -67,9 +67,18 @@ func sane(n string) bool {
 	return err == nil && exp >= -maxExponent && exp <= maxExponent
 }
 
+// Bounds of the work of one Fill: schemas may refer to themselves.
+const (
+	maxFills     = 10_000
+	maxFillDepth = 32
+)
+
 // Fill returns v with the schema's defaults where an object lacks a property.
 // Objects are changed in place.
-func (s *Schema) Fill(v any) any { return fill(s.compiled, v, 0) }
+func (s *Schema) Fill(v any) any {
+	f := filler{}
+	return f.fill(s.compiled, v, 0)
+}
 
 // Default returns the schema's own default.
 func (s *Schema) Default() (v any, ok bool) {
@@ -80,13 +89,16 @@ func (s *Schema) Default() (v any, ok bool) {
 	return copied(*c.Default), true
 }
 
-func fill(s *jsonschema.Schema, v any, depth int) any {
-	if s == nil || depth > 32 {
+// filler counts what a Fill has done.
+type filler struct{ steps int }
+
+func (f *filler) fill(s *jsonschema.Schema, v any, depth int) any {
+	if f.steps++; s == nil || depth > maxFillDepth || f.steps > maxFills {
 		return v
 	}
 	s = deref(s)
 	for _, part := range s.AllOf {
-		v = fill(part, v, depth+1)
+		v = f.fill(part, v, depth+1)
 	}
 	switch v := v.(type) {
 	case map[string]any:
@@ -97,12 +109,12 @@ func fill(s *jsonschema.Schema, v any, depth int) any {
 				}
 			}
 			if have, ok := v[name]; ok {
-				v[name] = fill(p, have, depth+1)
+				v[name] = f.fill(p, have, depth+1)
 			}
 		}
 	case []any:
 		for i := range v {
-			v[i] = fill(s.Items2020, v[i], depth+1)
+			v[i] = f.fill(s.Items2020, v[i], depth+1)
 		}
 	}
 	return v
