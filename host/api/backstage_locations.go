@@ -80,26 +80,18 @@ func (a *API) backstageRegister(w http.ResponseWriter, r *http.Request) {
 		Fail(w, r, host.Errorf(host.CodeInvalid, "%s", p.Message).At(p.Where).WithHint("%s", p.Hint))
 		return
 	}
-	out := map[string]any{"location": toBackstage(rep.Location), "entities": a.docsOf(r, rep.Added, rep.Changed, rep.Unchanged)}
+	out := map[string]any{"location": toBackstage(rep.Location), "entities": docsOf(rep.Entities)}
 	if dryRun {
 		out["exists"] = rep.Location.ID != ""
 	}
 	writeJSON(w, r, http.StatusCreated, out)
 }
 
-// docsOf returns the documents of those references that are stored.
-func (a *API) docsOf(r *http.Request, lists ...[]string) []json.RawMessage {
-	out := []json.RawMessage{}
-	for _, refs := range lists {
-		for _, s := range refs {
-			ref, err := catalog.ParseRef(s, catalog.Ref{})
-			if err != nil {
-				continue
-			}
-			if doc, _, err := a.s.Entities.GetJSON(r.Context(), caller(r), ref); err == nil {
-				out = append(out, doc)
-			}
-		}
+// docsOf returns the documents of entities.
+func docsOf(entities []catalog.Entity) []json.RawMessage {
+	out := make([]json.RawMessage, 0, len(entities))
+	for _, e := range entities {
+		out = append(out, e.Doc)
 	}
 	return out
 }

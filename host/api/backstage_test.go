@@ -115,7 +115,7 @@ func TestBackstagePaths(t *testing.T) {
 		}
 		path := h.write("b.yaml", component("new", "service", "team-a"))
 		dry := p.want(201, "POST", "/api/catalog/locations?dryRun=true", `{"type":"file","target":"`+path+`"}`)
-		if dry["exists"] != false && dry["exists"] != true {
+		if dry["exists"] != false || names(dry["entities"]) != "new" {
 			t.Errorf("the dry run is %v", dry)
 		}
 		made := p.want(201, "POST", "/api/catalog/locations", `{"type":"file","target":"`+path+`"}`)
