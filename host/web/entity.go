@@ -236,7 +236,7 @@ func relationsOf(e catalog.Entity, listOnly bool) g.Node {
 		Text: "Say in the descriptor what this depends on.", Code: "spec:\n  dependsOn:\n    - component:default/other"}}
 	for _, r := range e.Relations {
 		word, incoming := relationWord(r.Type)
-		out.Items = append(out.Items, data.Related{Word: word, Incoming: incoming, Name: refLabel(r.Target), Kind: r.Target.Kind, Href: entityURL(r.Target)})
+		out.Items = append(out.Items, data.Related{Word: word, Incoming: incoming, Name: refLabel(r.Target), Kind: kindWord(r.Target.Kind), Href: entityURL(r.Target)})
 	}
 	slices.SortStableFunc(out.Items, func(a, b data.Related) int {
 		return cmp.Or(cmp.Compare(boolInt(a.Incoming), boolInt(b.Incoming)), strings.Compare(a.Word, b.Word), strings.Compare(a.Name, b.Name))

@@ -30,6 +30,17 @@ func iconOf(kind string) string {
 	return "box"
 }
 
+// kindWord spells a kind the way descriptors do, whatever its case was.
+func kindWord(kind string) string {
+	switch k := strings.ToLower(kind); k {
+	case "api":
+		return "API"
+	case "component", "resource", "system", "domain", "group", "user", "location", "template":
+		return strings.ToUpper(k[:1]) + k[1:]
+	}
+	return kind
+}
+
 // refLabel is a ref as people say it: without the kind, and without the
 // namespace where it is the default one.
 func refLabel(ref catalog.Ref) string {
@@ -47,7 +58,7 @@ func ownerLink(owner string) g.Node {
 	if err != nil {
 		return g.Text(owner)
 	}
-	return h.A(h.Href(entityURL(ref)), g.Text(refLabel(ref)))
+	return h.A(h.Class("nowrap"), h.Href(entityURL(ref)), g.Text(refLabel(ref)))
 }
 
 // lifecycleChip gives the well-known lifecycles their tones.

@@ -41,7 +41,7 @@ func configFields(m *manifestv1.Manifest, value []byte, set []string, failure *h
 		out = append(out, f)
 	}
 	for _, s := range m.Secrets {
-		field := form.Field{Name: secretPrefix + s.Name, Label: s.Title, Kind: form.Password, Help: s.Reason + " The host keeps it; the plugin never sees it.",
+		field := form.Field{Name: secretPrefix + s.Name, Label: s.Title, Kind: form.Password, Help: s.Reason,
 			Optional: !s.Required, AutoComplete: "off"}
 		if slices.Contains(set, s.Name) {
 			field.Placeholder, field.Help = "Set. Leave empty to keep it.", field.Help+" It has a value."

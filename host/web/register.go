@@ -162,7 +162,7 @@ func refList(refs []string) g.Node {
 			items = append(items, data.Item{Title: text})
 			continue
 		}
-		items = append(items, data.Item{Title: refLabel(ref), Detail: ref.Kind, Icon: iconOf(ref.Kind)})
+		items = append(items, data.Item{Title: refLabel(ref), Detail: kindWord(ref.Kind), Icon: iconOf(ref.Kind)})
 	}
 	if rest := len(refs) - most; rest > 0 {
 		items = append(items, data.Item{Title: "and " + ui.Count(rest) + " more"})

@@ -82,7 +82,7 @@ func (b Button) opens() g.Node {
 	if b.Opens == "" {
 		return nil
 	}
-	return Nodes{g.Attr("commandfor", b.Opens), g.Attr("command", "show-modal")}
+	return g.Group{g.Attr("commandfor", b.Opens), g.Attr("command", "show-modal")}
 }
 
 // Buttons is a wrapping row of buttons.

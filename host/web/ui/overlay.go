@@ -45,8 +45,9 @@ func (d Dialog) Render(w io.Writer) error {
 // Menu is a button that shows a list of links and forms. It is a details
 // element, so it opens without a script.
 type Menu struct {
-	Label string
-	// Summary is what the button shows; Label is its name.
+	// Label says to screen readers what the button opens; Summary is what it
+	// shows beside that.
+	Label   string
 	Summary g.Node
 	Items   []g.Node
 	// Left opens it towards the right.
@@ -58,6 +59,6 @@ type Menu struct {
 // Render writes the menu.
 func (m Menu) Render(w io.Writer) error {
 	return h.Details(Class("menu", when(m.Left, "menu-left"), when(m.Round, "menu-round")), g.If(m.Open, g.Attr("open")),
-		h.Summary(g.If(!m.Round, h.Class("button")), g.Attr("aria-label", m.Label), m.Summary),
+		h.Summary(g.If(!m.Round, h.Class("button")), m.Summary, Hidden(m.Label)),
 		h.Div(h.Class("menu-list"), g.Group(m.Items))).Render(w)
 }

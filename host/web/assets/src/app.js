@@ -31,6 +31,7 @@ setInterval(() => localise(document), 30_000);
 function refresh(root) {
   localise(root);
   for (const button of root.querySelectorAll?.(".copy[hidden]") ?? []) button.hidden = false;
+  for (const button of root.querySelectorAll?.("form[data-auto] [data-plain]") ?? []) button.hidden = true;
   for (const log of root.querySelectorAll?.(".log[data-follow]") ?? []) log.scrollTop = log.scrollHeight;
 }
 

@@ -23,7 +23,9 @@ type Related struct {
 	Missing bool
 }
 
-// Relations is a list of related entities with a small graph beside it.
+// Relations is a list of related entities with a small graph beside it. The
+// graph says nothing that the list does not: screen readers and the Tab key
+// skip it.
 type Relations struct {
 	Name, Kind string
 	Items      []Related
@@ -72,9 +74,9 @@ func related(i Related) g.Node {
 
 // Measures of the graph, in its own units.
 const (
-	nodeW, nodeH = 148, 38
+	nodeW, nodeH = 132, 38
 	rowH         = 52
-	graphW       = 560
+	graphW       = 470
 )
 
 func (r Relations) graph() g.Node {
@@ -92,7 +94,7 @@ func (r Relations) graph() g.Node {
 		height += 20
 	}
 	mid := rows * rowH / 2
-	return g.El("svg", h.Class("graph"), h.Role("group"), g.Attr("aria-label", "Relations of "+r.Name),
+	return g.El("svg", h.Class("graph"), g.Attr("aria-hidden", "true"),
 		g.Attr("viewBox", fmt.Sprintf("0 0 %d %d", graphW, height)),
 		side(left, 0, rows, mid), side(right, graphW-nodeW, rows, mid),
 		g.El("g", h.Class("me"), box((graphW-nodeW)/2, mid-nodeH/2, r.Name, r.Kind)))
@@ -114,7 +116,7 @@ func side(items []Related, x, rows, mid int) g.Node {
 			g.Attr("d", fmt.Sprintf("M%d %dC%d %d %d %d %d %d", x1, y+nodeH/2, bend, y+nodeH/2, bend, mid, x2, mid))))
 		node := box(x, y, i.Name, i.Word)
 		if !i.Missing {
-			node = g.El("a", g.Attr("href", i.Href), g.Attr("aria-label", i.Word+" "+i.Name), node)
+			node = g.El("a", g.Attr("href", i.Href), g.Attr("tabindex", "-1"), node)
 		}
 		out = append(out, node)
 	}
@@ -128,8 +130,8 @@ func side(items []Related, x, rows, mid int) g.Node {
 func box(x, y int, name, below string) g.Node {
 	return g.Group{
 		g.El("rect", g.Attr("x", fmt.Sprint(x)), g.Attr("y", fmt.Sprint(y)), h.Width(fmt.Sprint(nodeW)), h.Height(fmt.Sprint(nodeH)), g.Attr("rx", "8")),
-		g.El("text", g.Attr("x", fmt.Sprint(x+10)), g.Attr("y", fmt.Sprint(y+16)), g.Text(shorten(name, 19))),
-		g.El("text", h.Class("kind"), g.Attr("x", fmt.Sprint(x+10)), g.Attr("y", fmt.Sprint(y+30)), g.Text(shorten(below, 22))),
+		g.El("text", g.Attr("x", fmt.Sprint(x+10)), g.Attr("y", fmt.Sprint(y+16)), g.Text(shorten(name, 17))),
+		g.El("text", h.Class("kind"), g.Attr("x", fmt.Sprint(x+10)), g.Attr("y", fmt.Sprint(y+30)), g.Text(shorten(below, 20))),
 	}
 }
 

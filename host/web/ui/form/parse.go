@@ -58,6 +58,12 @@ func (p *parser) object(x schema, pointer string, depth int) map[string]any {
 			}
 			continue
 		}
+		if objects(property) && depth < depthMax {
+			if list := p.list(*property.Items, at, depth+1); len(list) > 0 {
+				out[name] = list
+			}
+			continue
+		}
 		text := strings.TrimSpace(p.sent.Get(p.prefix + at))
 		if property.Type == "boolean" && len(property.Enum) == 0 {
 			out[name] = text == "true"
@@ -74,6 +80,29 @@ func (p *parser) object(x schema, pointer string, depth int) map[string]any {
 		out[name] = v
 	}
 	return out
+}
+
+// list reads the objects of a list, leaving out those that nobody filled in.
+func (p *parser) list(item schema, pointer string, depth int) []any {
+	var out []any
+	for i := range listMax + 1 {
+		place := fmt.Sprintf("%s/%d", pointer, i)
+		if !p.filled(place) {
+			continue
+		}
+		out = append(out, p.object(item, place, depth))
+	}
+	return out
+}
+
+// filled reports whether anything was typed below a pointer.
+func (p *parser) filled(pointer string) bool {
+	for name, values := range p.sent {
+		if strings.HasPrefix(name, p.prefix+pointer+"/") && len(values) > 0 && strings.TrimSpace(values[0]) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // read turns text into a value of the schema's type, or says what is wrong.

@@ -61,6 +61,9 @@ func (t *typeName) UnmarshalJSON(b []byte) error {
 // depthMax is how deep objects are shown as fields; deeper ones are JSON.
 const depthMax = 4
 
+// listMax is how many objects of a list the form shows.
+const listMax = 50
+
 // Schema is the form that a JSON Schema of type object describes.
 type Schema struct {
 	// Source is the schema.
@@ -133,6 +136,9 @@ func (s Schema) property(x schema, name string, v any, at string, required bool,
 			ui.If(x.Description != "", func() g.Node { return h.P(h.Class("field-help"), g.Text(x.Description)) }),
 			s.object(x, nil, inner, at, depth+1))
 	}
+	if objects(x) && depth < depthMax {
+		return s.list(x, name, v, at, depth)
+	}
 	f := Field{
 		Name: s.prefix() + at, ID: "f-" + s.prefix() + strings.NewReplacer("/", "-", "~", "_", " ", "_").Replace(at),
 		Label: titleOf(x, name), Help: x.Description, Error: s.Errors[at],
@@ -141,6 +147,39 @@ func (s Schema) property(x schema, name string, v any, at string, required bool,
 	}
 	describe(&f, x)
 	return f
+}
+
+// list is an array of objects: a group for each, and a closed one to add
+// another. A group whose fields are all empty goes when the form is saved.
+func (s Schema) list(x schema, name string, v any, at string, depth int) g.Node {
+	values, _ := v.([]any)
+	out := g.Group{ui.If(x.Description != "", func() g.Node { return h.P(h.Class("field-help"), g.Text(x.Description)) })}
+	for i, item := range values[:min(len(values), listMax)] {
+		value, _ := item.(map[string]any)
+		place := fmt.Sprintf("%s/%d", at, i)
+		out = append(out, g.El("fieldset", h.Class("form-group"), h.Legend(g.Text(fmt.Sprint(i+1))),
+			s.object(*x.Items, nil, value, place, depth+1), h.P(h.Class("field-help"), g.Text("Empty all fields to remove it."))))
+	}
+	blank := *x.Items
+	blank.Required = nil
+	place := fmt.Sprintf("%s/%d", at, len(values))
+	out = append(out, h.Details(h.Class("behind"), g.If(s.errorWithin(place), g.Attr("open")), h.Summary(ui.Icon("plus"), g.Text("Add one")),
+		h.Div(h.Class("form-group"), s.object(blank, nil, nil, place, depth+1))))
+	return g.El("fieldset", h.Class("form-group"), h.Legend(g.Text(titleOf(x, name))), out)
+}
+
+func (s Schema) errorWithin(pointer string) bool {
+	for at := range s.Errors {
+		if strings.HasPrefix(at, pointer+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// objects reports whether a schema is a list of objects with known fields.
+func objects(x schema) bool {
+	return x.Type == "array" && x.Items != nil && x.Items.Type == "object" && len(x.Items.Properties) > 0
 }
 
 // describe chooses the kind of input for the schema, and its bounds.

@@ -155,7 +155,7 @@ func (p Page) topbar() g.Node {
 		p.Crumbs,
 		h.Form(h.Class("search"), h.Role("search"), h.Action("/catalog"), h.Method("get"),
 			ui.Icon("search"),
-			h.Input(h.ID("search"), h.Type("search"), h.Name("q"), h.Value(p.Query), h.Placeholder("Search the catalog"), g.Attr("aria-label", "Search the catalog"), g.Attr("aria-keyshortcuts", "/ Control+K Meta+K"), h.AutoComplete("off")),
+			h.Input(h.ID("search"), h.Type("search"), h.Name("q"), h.Value(p.Query), h.Placeholder("Search"), g.Attr("aria-label", "Search the catalog"), g.Attr("aria-keyshortcuts", "/ Control+K Meta+K"), h.AutoComplete("off")),
 			g.El("kbd", g.Attr("aria-hidden", "true"), g.Text("/"))),
 		p.account())
 }

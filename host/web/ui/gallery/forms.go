@@ -18,6 +18,8 @@ const exampleSchema = `{
     "step": {"type": "integer", "minimum": 5, "maximum": 3600, "default": 60, "title": "Step in seconds"},
     "alerts": {"type": "boolean", "default": true, "title": "Show alerts", "description": "Alerts of the service stand on its overview."},
     "labels": {"type": "array", "items": {"type": "string"}, "title": "Labels to show", "default": ["job", "instance"]},
+    "servers": {"type": "array", "title": "More servers", "description": "An entity chooses one of them.", "items": {"type": "object", "required": ["name"], "properties": {
+      "name": {"type": "string", "title": "Name"}, "url": {"type": "string", "format": "uri", "title": "URL"}}}},
     "query": {"type": "object", "title": "Queries", "properties": {
       "latency": {"type": "string", "title": "Latency", "maxLength": 2000},
       "headers": {"type": "object", "title": "Extra headers", "additionalProperties": {"type": "string"}}}}
@@ -29,7 +31,7 @@ func forms() []Specimen {
 	return []Specimen{fields(), {ID: "schema-form", Title: "JSON Schema form", About: "A plugin's configuration, from the schema in its manifest.", States: []State{
 		{Name: "With defaults", Node: h.Div(h.Class("form"), form.Schema{Source: json.RawMessage(exampleSchema), Order: order})},
 		{Name: "With values and errors", Node: h.Div(h.Class("form"), form.Schema{Source: json.RawMessage(exampleSchema), Order: order, Prefix: "wrong",
-			Value:  json.RawMessage(`{"url": "prometheus", "range": "24h", "step": 2, "alerts": false}`),
+			Value:  json.RawMessage(`{"url": "prometheus", "range": "24h", "step": 2, "alerts": false, "servers": [{"name": "eu", "url": "https://eu.example.org"}]}`),
 			Errors: map[string]string{"/url": "Write a whole address with scheme, for example https://prometheus.example.org.", "/step": "Must be at least 5."}})},
 		{Name: "Nothing to configure", Node: form.Schema{}},
 	}}, consent()}

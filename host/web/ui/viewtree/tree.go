@@ -202,9 +202,9 @@ func (r *renderer) params(list []viewv1.Param) g.Node {
 		}
 		fields = append(fields, f)
 	}
-	return h.Form(h.Class("form-inline"), h.Method("get"), h.Action(r.PageURL), g.Attr("data-auto"),
+	return h.Form(h.Class("choices"), h.Method("get"), h.Action(r.PageURL), g.Attr("data-auto"),
 		g.If(r.PartURL != "", g.Group{g.Attr("hx-get", r.PartURL), g.Attr("hx-target", "closest [data-lazy]"), g.Attr("hx-swap", "innerHTML")}),
-		fields, ui.Button{Label: "Show", Small: true})
+		fields, ui.Button{Label: "Show", Small: true, Attrs: []g.Node{g.Attr("data-plain")}})
 }
 
 func tone(t viewv1.Tone) ui.Tone { return ui.ToneOf(string(t)) }
