@@ -119,26 +119,7 @@ func TestList(t *testing.T) {
 				t.Errorf("asked %v", w.policy.asked)
 			}
 		})
-		t.Run("ErrBadQueries", func(t *testing.T) {
-			first, err := w.cat.List(ctx, w.caller, catalog.Query{Limit: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			many := make([]set, 200)
-			for name, q := range map[string]catalog.Query{
-				"garbage cursor": {Cursor: "%%%"}, "cursor of another query": {Cursor: first.Next, Text: "x"},
-				"direction": {Sort: "name,up"}, "nul": {Filter: set{"a": {"\x00"}}}, "nul key": {Filter: set{"\x00": nil}}, "many": {AnyOf: many},
-				"long sort": {Sort: strings.Repeat("x", 300)},
-			} {
-				if _, err := w.cat.List(ctx, w.caller, q); host.CodeOf(err) != host.CodeInvalid {
-					t.Errorf("%s: %v", name, err)
-				}
-			}
-			other := listWorld(t, db)
-			if _, err := other.cat.List(ctx, other.caller, catalog.Query{Cursor: first.Next}); host.CodeOf(err) != host.CodeInvalid {
-				t.Errorf("cursor of another tenant: %v", err)
-			}
-		})
+		t.Run("ErrBadQueries", func(t *testing.T) { listBadQueries(t, db, w) })
 	})
 }
 
@@ -233,4 +214,26 @@ func TestListEqualsNaive(t *testing.T) {
 			}
 		})
 	})
+}
+
+func listBadQueries(t *testing.T, db *store.DB, w *world) {
+	type set = map[string][]string
+	first, err := w.cat.List(ctx, w.caller, catalog.Query{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	many := make([]set, 200)
+	for name, q := range map[string]catalog.Query{
+		"garbage cursor": {Cursor: "%%%"}, "cursor of another query": {Cursor: first.Next, Text: "x"},
+		"direction": {Sort: "name,up"}, "nul": {Filter: set{"a": {"\x00"}}}, "nul key": {Filter: set{"\x00": nil}}, "many": {AnyOf: many},
+		"long sort": {Sort: strings.Repeat("x", 300)},
+	} {
+		if _, err := w.cat.List(ctx, w.caller, q); host.CodeOf(err) != host.CodeInvalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	other := listWorld(t, db)
+	if _, err := other.cat.List(ctx, other.caller, catalog.Query{Cursor: first.Next}); host.CodeOf(err) != host.CodeInvalid {
+		t.Errorf("cursor of another tenant: %v", err)
+	}
 }

@@ -144,19 +144,7 @@ func TestLocations(t *testing.T) {
 				t.Errorf("still found: %v", got)
 			}
 		})
-		t.Run("ErrForbidden", func(t *testing.T) {
-			for _, a := range []host.Action{host.ActionLocationRead, host.ActionLocationWrite} {
-				w.policy.deny[a] = true
-			}
-			_, err1 := w.cat.Locations(ctx, w.caller)
-			_, err2 := w.cat.Location(ctx, w.caller, "x")
-			_, err3 := w.cat.Problems(ctx, w.caller)
-			for i, err := range []error{err1, err2, err3, w.cat.Unregister(ctx, w.caller, "x"), w.cat.Delete(ctx, w.caller, catalog.Ref{Kind: "a", Name: "b"})} {
-				if host.CodeOf(err) != host.CodeForbidden {
-					t.Errorf("%d: %v", i, err)
-				}
-			}
-		})
+		t.Run("ErrForbidden", func(t *testing.T) { locationsForbidden(t, w) })
 	})
 }
 
@@ -337,5 +325,19 @@ func TestValidate(t *testing.T) {
 	got := w.cat.Validate(ctx, []byte(component("a b", "x", "")), "x.yaml")
 	if len(got) != 1 || got[0].Where != "x.yaml:4" || got[0].Hint == "" {
 		t.Errorf("%+v", got)
+	}
+}
+
+func locationsForbidden(t *testing.T, w *world) {
+	for _, a := range []host.Action{host.ActionLocationRead, host.ActionLocationWrite} {
+		w.policy.deny[a] = true
+	}
+	_, err1 := w.cat.Locations(ctx, w.caller)
+	_, err2 := w.cat.Location(ctx, w.caller, "x")
+	_, err3 := w.cat.Problems(ctx, w.caller)
+	for i, err := range []error{err1, err2, err3, w.cat.Unregister(ctx, w.caller, "x"), w.cat.Delete(ctx, w.caller, catalog.Ref{Kind: "a", Name: "b"})} {
+		if host.CodeOf(err) != host.CodeForbidden {
+			t.Errorf("%d: %v", i, err)
+		}
 	}
 }

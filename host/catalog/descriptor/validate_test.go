@@ -124,6 +124,9 @@ func TestValidate(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestValidateAccepts(t *testing.T) {
 	for name, text := range map[string]string{
 		"McpServer":       doc("API", "", "type: mcp-server\nlifecycle: l\nowner: o\nremotes: [{type: streamable-http, url: 'https://x.test/mcp'}]"),
 		"LocationNoSpec":  doc("Location", "", ""),

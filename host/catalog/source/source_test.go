@@ -129,7 +129,7 @@ func TestFile(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
-	s := open(t, Settings{WorkDir: "/work"})
+	s := open(t, Settings{WorkDir: "/portal"})
 	for _, c := range []struct {
 		base        Address
 		typ, target string
@@ -146,7 +146,7 @@ func TestResolve(t *testing.T) {
 		{Address{"url", "https://x.test/a/b.yaml"}, "", "ftp://x.test/", string(host.CodeInvalid)},
 		{Address{}, "url", "https://me:secret@x.test/", string(host.CodeInvalid)},
 		{Address{}, "url", "nowhere", string(host.CodeInvalid)},
-		{Address{}, "file", "x.yaml", "file:/work/x.yaml"},
+		{Address{}, "file", "x.yaml", "file:/portal/x.yaml"},
 		{Address{}, "smb", "x", string(host.CodeInvalid)},
 		{Address{}, "git", "https://x.test/r.git/a/b.yaml", "git:https://x.test/r.git//a/b.yaml"},
 		{Address{}, "git", "https://x.test/r.git#dev:a/*.yaml", "git:https://x.test/r.git//a/*.yaml?ref=dev"},
