@@ -427,3 +427,19 @@ func TestUsage(t *testing.T) {
 		})
 	}
 }
+
+func TestOpsListener(t *testing.T) {
+	s := start(t, t.TempDir())
+	for _, path := range []string{"/readyz", "/healthz", "/metrics"} {
+		t.Run(path+" carries its trace", func(t *testing.T) {
+			resp, err := http.Get(strings.Replace(s.ops, "/readyz", path, 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusOK || resp.Header.Get("Traceparent") == "" {
+				t.Errorf("status %d, header %v", resp.StatusCode, resp.Header)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -98,7 +99,8 @@ func printData(w io.Writer, form string, v any) error {
 // printTable prints rows under a header, in columns. What comes from a server
 // may hold anything, so control characters do not reach the terminal.
 func printTable(w io.Writer, header []string, rows [][]string) error {
-	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	var laid bytes.Buffer
+	tw := tabwriter.NewWriter(&laid, 0, 4, 2, ' ', 0)
 	if header != nil {
 		fmt.Fprintln(tw, strings.Join(header, "\t"))
 	}
@@ -107,9 +109,19 @@ func printTable(w io.Writer, header []string, rows [][]string) error {
 		for i, c := range r {
 			cells[i] = printable(c)
 		}
-		fmt.Fprintln(tw, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+		fmt.Fprintln(tw, strings.Join(cells, "\t"))
 	}
-	return tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	// Blanks at the end of a line go only now: a row with fewer cells would
+	// end its column, and what follows would not stand under its header.
+	for line := range strings.Lines(laid.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // printable takes control characters out of one cell.

@@ -112,7 +112,7 @@ func serve(ctx context.Context, c config.Config, out, errOut io.Writer) error {
 
 	var ready atomic.Bool
 	err = server.Run(ctx, server.Settings{
-		Main: p.handler(c), Listen: c.Listen, OpsListen: c.OpsListen, Metrics: eyes.Metrics(), Log: log, DrainFor: c.DrainFor,
+		Main: p.handler(c), Listen: c.Listen, OpsListen: c.OpsListen, Ring: eyes.Wrap, Metrics: eyes.Metrics(), Log: log, DrainFor: c.DrainFor,
 		Ready: func(ctx context.Context) error {
 			if !ready.Load() {
 				return host.Errorf(host.CodeUnavailable, "still starting")

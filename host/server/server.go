@@ -24,6 +24,9 @@ type Settings struct {
 	Listen string
 	// OpsListen is the address of the ops listener; empty runs none.
 	OpsListen string
+	// Ring goes around the ops listener's routes, as the caller's own rings go
+	// around Main; nil adds none.
+	Ring func(http.Handler) http.Handler
 	// Metrics answers GET /metrics of the ops listener.
 	Metrics http.Handler
 	// Ready says whether work can be done now: nil, or what is missing. It is
@@ -70,7 +73,7 @@ func Run(ctx context.Context, s Settings) error {
 			_ = main.Close()
 			return err
 		}
-		servers = append(servers, newServer(opsHandler(s, &draining), s.Log))
+		servers = append(servers, newServer(s.Ring(opsHandler(s, &draining)), s.Log))
 		listeners = append(listeners, ops)
 		opsAddr = ops.Addr()
 	}
@@ -118,6 +121,9 @@ func (s Settings) withDefaults() Settings {
 	}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
+	}
+	if s.Ring == nil {
+		s.Ring = func(h http.Handler) http.Handler { return h }
 	}
 	if s.Ready == nil {
 		s.Ready = func(context.Context) error { return nil }
