@@ -2,25 +2,66 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// TestMain lets the test binary be the bare handler that startBare starts.
+// TestMain lets the test binary be the processes that the harness starts: the
+// bare handler, and a stand-in for the portal.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "bare-handler" {
+	switch {
+	case len(os.Args) == 3 && os.Args[1] == "bare-handler":
 		main()
-		return
+	case len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-"):
+		if err := standIn(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	default:
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+}
+
+// standIn answers the portal's commands as far as the harness calls them.
+func standIn(args []string) error {
+	switch args[0] {
+	case "token":
+		fmt.Println("secret")
+	case "serve":
+		flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+		listen, ops := flags.String("listen", "", ""), flags.String("ops-listen", "", "")
+		for _, ignored := range []string{"data", "bundled", "log-format"} {
+			flags.String(ignored, "", "")
+		}
+		flags.Bool("demo", false, "")
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		for _, address := range []string{*listen, *ops} {
+			l, err := net.Listen("tcp", address)
+			if err != nil {
+				return err
+			}
+			go func() { _ = http.Serve(l, answers()) }() // ends with the process
+		}
+		<-ctx.Done()
+	}
+	return nil
 }
 
 func TestVerdict(t *testing.T) {
@@ -91,7 +132,16 @@ func TestSkipAnswer(t *testing.T) {
 // tried without one.
 func stand(t *testing.T) (*portal, options) {
 	t.Helper()
+	srv := httptest.NewServer(answers())
+	t.Cleanup(srv.Close)
+	o := options{duration: 50 * time.Millisecond, connections: 2, rounds: 1}
+	return &portal{o: o, dir: t.TempDir(), url: srv.URL, token: "secret"}, o
+}
+
+// answers are what the stand-in says on the portal's paths.
+func answers() http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /api/catalog/entities/by-query", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"items":[{"metadata":{"name":"petstore"}}]}`)
 	})
@@ -102,10 +152,36 @@ func stand(t *testing.T) (*portal, options) {
 		}
 		_, _ = io.WriteString(w, strings.Repeat("x", 5000)) // long enough to be sent in chunks
 	})
-	srv := httptest.NewServer(mux)
-	t.Cleanup(srv.Close)
-	o := options{duration: 50 * time.Millisecond, connections: 2, rounds: 1}
-	return &portal{o: o, dir: t.TempDir(), url: srv.URL, token: "secret"}, o
+	return mux
+}
+
+// A whole run: the stand-in is started, prepared, restarted, measured, installed
+// into and stopped, and the figures are written.
+func TestRunWritesAllFamilies(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "bench.json")
+	var said strings.Builder
+	err = run(t.Context(), []string{"-callboard", self, "-out", out, "-hello", t.TempDir(), "-rounds", "1", "-duration", "50ms",
+		"-idle", "1ms", "-only", "start/,memory/,http/entity_get,install/"}, &said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"start/ready", "memory/idle", "http/entity_get/vs_bare_handler", "install/first_answer"} {
+		if !strings.Contains(string(text), `"name": "`+name+`"`) || !strings.Contains(said.String(), name) {
+			t.Errorf("no figure %s in\n%s", name, text)
+		}
+	}
+	if strings.Contains(string(text), "http/entity_list") {
+		t.Error("a figure that nobody asked for")
+	}
 }
 
 func TestHTTPFiguresStandBesideTheBareHandler(t *testing.T) {
