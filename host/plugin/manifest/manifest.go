@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin/schema"
@@ -31,6 +32,12 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// published is the JSON Schema of manifests. It is compiled once, because that
+// takes longer than everything else that Parse does.
+var published = sync.OnceValues(func() (*schema.Schema, error) {
+	return schema.Compile("manifest", manifestv1.Schema)
+})
+
 // Parse reads the manifest src; file is how errors name it. The error is a
 // *host.Error of CodeInvalid that says file, line and hint of the first
 // problem, lists all as Fields, and wraps Problems.
@@ -42,12 +49,12 @@ func Parse(src []byte, file string) (*manifestv1.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	published, err := schema.Compile("manifest", manifestv1.Schema)
+	s, err := published()
 	if err != nil {
 		return nil, fmt.Errorf("compiling the manifest's schema: %w", err)
 	}
 	c := &checker{doc: doc}
-	for _, f := range published.Check(doc.value) {
+	for _, f := range s.Check(doc.value) {
 		c.fault(f.Path, f.Message, f.Hint)
 	}
 	if len(c.problems) > 0 {

@@ -444,3 +444,11 @@ func FuzzParseOrigin(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkParse(b *testing.B) {
+	for b.Loop() {
+		if _, err := Parse([]byte(good), "plugin.yaml"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
