@@ -106,7 +106,12 @@ type stage struct {
 // newStage opens a house over an own database.
 func newStage(t testing.TB, set func(*plugin.Settings)) *stage {
 	t.Helper()
-	s := &stage{db: storetest.SQLite(t), authz: &authz{deny: map[host.Action]bool{}}, audit: &audit{}, data: t.TempDir(), cache: compiled(t), set: set}
+	return newStageOn(t, storetest.SQLite(t), set)
+}
+
+func newStageOn(t testing.TB, db *store.DB, set func(*plugin.Settings)) *stage {
+	t.Helper()
+	s := &stage{db: db, authz: &authz{deny: map[host.Action]bool{}}, audit: &audit{}, data: t.TempDir(), cache: compiled(t), set: set}
 	s.tenant = storetest.Tenant(t, s.db)
 	s.house = s.open(t)
 	return s
@@ -150,7 +155,9 @@ func (s *stage) open(t testing.TB) *plugin.House {
 	return h
 }
 
-func (s *stage) make(t testing.TB, data string) *plugin.House {
+func (s *stage) make(t testing.TB, data string) *plugin.House { return s.makeWith(t, data, s.audit) }
+
+func (s *stage) makeWith(t testing.TB, data string, audit host.Auditor) *plugin.House {
 	t.Helper()
 	runtime, err := wasm.New(wasm.Settings{CacheDir: s.cache})
 	if err != nil {
@@ -164,7 +171,7 @@ func (s *stage) make(t testing.TB, data string) *plugin.House {
 		s.set(&settings)
 	}
 	services := service.Set(service.Settings{KV: kv.New(s.db, kv.Settings{})})
-	h, err := plugin.New(s.db, map[string]plugin.Runtime{manifestv1.RuntimeWASM: runtime}, services, s.authz, s.audit, box{}, settings)
+	h, err := plugin.New(s.db, map[string]plugin.Runtime{manifestv1.RuntimeWASM: runtime}, services, s.authz, audit, box{}, settings)
 	if err != nil {
 		t.Fatal(err)
 	}
