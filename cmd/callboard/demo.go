@@ -31,29 +31,33 @@ const (
 // demoDir holds the demo's catalog files.
 func demoDir(c config.Config) string { return filepath.Join(c.Data, "demo", "catalog") }
 
-// startDemo makes the demo tenant, or brings it up to date, and prints the
-// one-time link. Its catalog and plugins take the same way as anybody's; only
-// the servers that the plugins ask are simulated.
-func (p *portal) startDemo(ctx context.Context, out io.Writer, url string) {
-	if err := p.demo(ctx, out, url); err != nil && ctx.Err() == nil {
-		p.telemetry.Logger().ErrorContext(ctx, "the demo tenant could not be made", "error", err)
-	}
-}
-
-func (p *portal) demo(ctx context.Context, out io.Writer, url string) error {
+// openDemo makes the demo tenant, or brings it up to date. Its catalog and
+// plugins take the same way as anybody's; only the servers that the plugins
+// ask are simulated, as long as ctx lasts. It is done before the portal is
+// ready, so that what is ready answers.
+func (p *portal) openDemo(ctx context.Context) error {
 	t, err := p.demoTenant(ctx)
 	if err != nil {
 		return err
 	}
-	link, err := p.demoLink(ctx, t, url)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "  sign in  %s\n           (once, within 15 minutes; tenant %q is a demo: its upstreams are simulated)\n", link, t.Slug)
 	if err := p.demoCatalog(ctx, t); err != nil {
 		return err
 	}
 	return p.demoPlugins(ctx, t)
+}
+
+// welcomeToDemo prints the one-time link into the demo tenant.
+func (p *portal) welcomeToDemo(ctx context.Context, out io.Writer, url string) {
+	t, err := p.demoTenant(ctx)
+	link := ""
+	if err == nil {
+		link, err = p.demoLink(ctx, t, url)
+	}
+	if err != nil {
+		p.telemetry.Logger().ErrorContext(ctx, "there is no sign-in link for the demo", "error", err)
+		return
+	}
+	fmt.Fprintf(out, "  sign in  %s\n           (once, within 15 minutes; tenant %q is a demo: its upstreams are simulated)\n", link, t.Slug)
 }
 
 // demoTenant returns the demo tenant, made where it does not exist.
@@ -154,11 +158,7 @@ func (p *portal) demoPlugins(ctx context.Context, t host.Tenant) error {
 		{name: "callboard/prometheus", key: "url", simulate: upstreams.Prometheus},
 		{name: "callboard/github-actions", key: "apiUrl", simulate: upstreams.GitHub, secrets: map[string]string{"token": "demo"}},
 	} {
-		url, err := simulate(ctx, d.simulate(upstreams.Settings{Seed: demoSlug, Services: services}))
-		if err != nil {
-			return err
-		}
-		if err := p.demoInstance(ctx, c, d, url); err != nil {
+		if err := p.demoInstance(ctx, c, d, d.simulate(upstreams.Settings{Seed: demoSlug, Services: services})); err != nil {
 			return fmt.Errorf("%s: %w", d.name, err)
 		}
 	}
@@ -178,9 +178,13 @@ func (p *portal) demoServices(ctx context.Context, c host.Caller) ([]string, err
 	return names, nil
 }
 
-// simulate serves h on loopback until ctx ends and returns its URL.
-func simulate(ctx context.Context, h http.Handler) (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// simulate serves h on loopback until ctx ends and returns its URL: the one
+// that it had before, if that is still free.
+func simulate(ctx context.Context, h http.Handler, before string) (string, error) {
+	l, err := net.Listen("tcp", strings.TrimPrefix(before, "http://"))
+	if before == "" || err != nil {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		return "", err
 	}
@@ -190,41 +194,61 @@ func simulate(ctx context.Context, h http.Handler) (string, error) {
 	return "http://" + l.Addr().String(), nil
 }
 
-// demoInstance installs one plugin, or points an installed one at the new
-// address of its simulator. What a user has removed or pointed elsewhere since
-// is left alone.
-func (p *portal) demoInstance(ctx context.Context, c host.Caller, d demoPlugin, url string) error {
-	settings, err := json.Marshal(map[string]string{d.key: url})
+// demoInstance installs one plugin with its simulator, or starts the simulator
+// of an installed one where it was. What a user has removed or pointed
+// elsewhere since is left alone.
+func (p *portal) demoInstance(ctx context.Context, c host.Caller, d demoPlugin, h http.Handler) error {
+	in, err := p.house.Get(ctx, c, d.name)
+	if host.CodeOf(err) == host.CodeNotFound {
+		return p.installDemo(ctx, c, d, h)
+	}
 	if err != nil {
 		return err
 	}
-	in, err := p.house.Get(ctx, c, d.name)
-	if host.CodeOf(err) == host.CodeNotFound {
-		if p.removedByUser(c, d) {
-			return nil
-		}
-		_, err = p.house.Install(ctx, c, plugin.Source{Bundled: d.name},
-			plugin.InstallOptions{AcceptAll: true, Config: settings, Secrets: d.secrets, Enable: true})
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(p.demoMark(d), nil, 0o600)
-	}
-	if err != nil || !strings.Contains(string(in.Config), `"http://127.0.0.1:`) {
+	var settings map[string]any
+	if err := json.Unmarshal(in.Config, &settings); err != nil {
 		return err
 	}
-	_, err = p.house.Configure(ctx, c, d.name, settings, nil)
+	before, _ := settings[d.key].(string)
+	if !strings.HasPrefix(before, "http://127.0.0.1:") {
+		return nil
+	}
+	url, err := simulate(ctx, h, before)
+	if err != nil || url == before {
+		return err
+	}
+	settings[d.key] = url
+	config, err := json.Marshal(settings)
+	if err != nil {
+		return err
+	}
+	_, err = p.house.Configure(ctx, c, d.name, config, nil)
 	return err
 }
 
-// demoMark is the file that says that the demo has installed a plugin once.
-func (p *portal) demoMark(d demoPlugin) string {
-	return filepath.Join(p.config.Data, "demo", strings.ReplaceAll(d.name, "/", "-")+".installed")
-}
-
-// removedByUser reports whether the demo installed the plugin before, so that
-// its absence is somebody's wish.
-func (p *portal) removedByUser(_ host.Caller, d demoPlugin) bool {
-	_, err := os.Stat(p.demoMark(d))
-	return err == nil
+// installDemo installs a plugin of the demo, once: its absence afterwards is
+// somebody's wish. One that was not built is left out.
+func (p *portal) installDemo(ctx context.Context, c host.Caller, d demoPlugin, h http.Handler) error {
+	mark := filepath.Join(p.config.Data, "demo", strings.ReplaceAll(d.name, "/", "-")+".installed")
+	if _, err := os.Stat(mark); err == nil {
+		return nil
+	}
+	url, err := simulate(ctx, h, "")
+	if err != nil {
+		return err
+	}
+	config, err := json.Marshal(map[string]string{d.key: url})
+	if err != nil {
+		return err
+	}
+	_, err = p.house.Install(ctx, c, plugin.Source{Bundled: d.name},
+		plugin.InstallOptions{AcceptAll: true, Config: config, Secrets: d.secrets, Enable: true})
+	if host.CodeOf(err) == host.CodeNotFound {
+		p.telemetry.Logger().WarnContext(ctx, "a plugin of the demo is not among the bundled ones; make build builds it", "plugin", d.name)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(mark, nil, 0o600)
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -41,12 +43,17 @@ func checks() []func(context.Context, *patient) finding {
 }
 
 func newDoctorCommand() *cobra.Command {
+	var probe string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check this installation and say how to mend it",
-		Long:  "Looks at the data directory, the database, each tenant, the plugin compiler and the addresses.\nExits with 1 if something is broken.",
-		Args:  cobra.NoArgs,
+		Long: "Looks at the data directory, the database, each tenant, the plugin compiler and the addresses.\nExits with 1 if something is broken.\n\n" +
+			"With --probe it only asks a running portal, for health checks of containers.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if probe != "" {
+				return askReady(cmd.Context(), probe)
+			}
 			c, err := loadConfig(cmd)
 			if err != nil {
 				return err
@@ -57,7 +64,27 @@ func newDoctorCommand() *cobra.Command {
 	config.AddFlags(cmd.Flags())
 	hideServerFlags(cmd)
 	addOutputFlag(cmd)
+	cmd.Flags().StringVar(&probe, "probe", "", "ask this URL, for example http://127.0.0.1:8081/readyz, and exit with 0 if it answers 200")
 	return cmd
+}
+
+// askReady asks a running portal whether it is ready.
+func askReady(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return usageError{err}
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return host.Errorf(host.CodeUnavailable, "Nobody answers at %s: %w", url, err).WithHint("Check that the portal runs, and its --ops-listen.")
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return host.Errorf(host.CodeUnavailable, "%s answered %s.", url, resp.Status).WithHint("The portal is starting or stopping, or its database is gone; its log says which.")
+	}
+	return nil
 }
 
 // examine runs the checks, prints the findings and fails if one failed.

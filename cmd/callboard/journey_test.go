@@ -442,4 +442,10 @@ func TestOpsListener(t *testing.T) {
 			}
 		})
 	}
+	t.Run("doctor --probe says whether it is ready", func(t *testing.T) {
+		s.cli("doctor", "--probe", s.ops)
+		if _, errOut, code := s.try("doctor", "--probe", strings.Replace(s.ops, "/readyz", "/nowhere", 1)); code != exitFailed || !strings.Contains(errOut, "404") {
+			t.Errorf("exit %d: %s", code, errOut)
+		}
+	})
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/callboard-dev/callboard/host"
-	"github.com/callboard-dev/callboard/host/queue"
 	"github.com/callboard-dev/callboard/host/store"
 )
 
@@ -37,36 +36,41 @@ func (r *relay) wake(id host.TenantID) {
 }
 
 // run relays until ctx ends.
-func (r *relay) run(ctx context.Context, d *data, q *queue.Queue) {
+func (r *relay) run(ctx context.Context, p *portal) {
 	tick := time.NewTicker(r.sweeps)
 	defer tick.Stop()
-	r.sweep(ctx, d, q)
+	r.sweep(ctx, p)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case id := <-r.woken:
-			r.deliver(ctx, d, q, id)
+			r.deliver(ctx, p, id)
 		case <-tick.C:
-			r.sweep(ctx, d, q)
+			r.sweep(ctx, p)
 		}
 	}
 }
 
-func (r *relay) sweep(ctx context.Context, d *data, q *queue.Queue) {
-	tenants, err := d.tenants.List(ctx)
+// sweep looks at every tenant's outbox, and at locations whose refresh was
+// lost with its host.
+func (r *relay) sweep(ctx context.Context, p *portal) {
+	tenants, err := p.tenants.List(ctx)
 	if err != nil {
 		r.log.WarnContext(ctx, "the tenants' outboxes could not be listed; trying again later", "error", err)
 		return
 	}
 	for _, t := range tenants {
-		r.deliver(ctx, d, q, t.ID)
+		r.deliver(ctx, p, t.ID)
+		if _, err := p.catalog.Resume(ctx, t.ID); err != nil && ctx.Err() == nil {
+			r.log.WarnContext(ctx, "a tenant's due locations could not be resumed; trying again later", "tenant", t.ID, "error", err)
+		}
 	}
 }
 
-func (r *relay) deliver(ctx context.Context, d *data, q *queue.Queue, id host.TenantID) {
-	_, err := d.db.Relay(ctx, id, func(ctx context.Context, j store.Job) error {
-		return q.Enqueue(ctx, j.Kind, j.Key, json.RawMessage(j.Args), j.RunAt)
+func (r *relay) deliver(ctx context.Context, p *portal, id host.TenantID) {
+	_, err := p.db.Relay(ctx, id, func(ctx context.Context, j store.Job) error {
+		return p.queue.Enqueue(ctx, j.Kind, j.Key, json.RawMessage(j.Args), j.RunAt)
 	})
 	if err != nil && ctx.Err() == nil {
 		r.log.WarnContext(ctx, "a tenant's jobs could not be enqueued; trying again later", "tenant", id, "error", err)

@@ -109,6 +109,11 @@ func serve(ctx context.Context, c config.Config, out, errOut io.Writer) error {
 	if err := p.configureCatalogs(ctx); err != nil {
 		return err
 	}
+	if c.Demo {
+		if err := p.openDemo(background); err != nil {
+			return fmt.Errorf("making the demo tenant: %w", err)
+		}
+	}
 
 	var ready atomic.Bool
 	err = server.Run(ctx, server.Settings{
@@ -145,7 +150,7 @@ func (p *portal) openCatalog() error {
 		}
 	}
 	reader, err := source.New(source.Settings{
-		Roots: fileRoots(p.config), WorkDir: filepath.Join(p.config.Data, "cache", "git"), Allow: readingAllow(p.config),
+		Roots: fileRoots(p.config), Allow: readingAllow(p.config),
 	})
 	if err != nil {
 		return err
@@ -191,7 +196,7 @@ func (p *portal) startJobs(ctx context.Context) error {
 		return err
 	}
 	go schedules.Run(ctx)
-	go p.relay.run(ctx, p.data, p.queue)
+	go p.relay.run(ctx, p)
 	return nil
 }
 
@@ -256,6 +261,6 @@ func (p *portal) welcome(ctx context.Context, c config.Config, out io.Writer, ma
 		fmt.Fprintf(out, "  ops      http://%s/readyz\n", ops)
 	}
 	if c.Demo {
-		go p.startDemo(ctx, out, url)
+		p.welcomeToDemo(ctx, out, url)
 	}
 }
