@@ -191,7 +191,11 @@ func (v *visit) flashes() []ui.Toast {
 // cookie sets a cookie that only the portal reads; a life below zero takes it
 // away.
 func (v *visit) cookie(name, value string, life time.Duration) {
-	http.SetCookie(v.w, &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true,
+	age := int(life.Seconds())
+	if life < 0 {
+		age = -1
+	}
+	http.SetCookie(v.w, &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: age, HttpOnly: true,
 		SameSite: http.SameSiteLaxMode, Secure: v.tls()})
 }
 

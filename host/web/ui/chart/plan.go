@@ -28,6 +28,9 @@ type plan struct {
 }
 
 func (c Chart) plan() plan {
+	if c.Kind != Bar && c.Kind != Stacked {
+		c.Kind = Line
+	}
 	p := plan{kind: c.Kind, from: c.From, to: c.To}
 	for _, s := range c.Series {
 		p.all = append(p.all, clean(s))
@@ -235,6 +238,9 @@ func (p *plan) lines() g.Node {
 			}
 			lastX, lastY = p.x(pt.Time), p.y(*pt.Value)
 			path.to(lastX, lastY)
+		}
+		if len(path.strips) == 0 {
+			continue
 		}
 		ser := "ser-" + strconv.Itoa(i+1)
 		if len(p.drawn) == 1 {

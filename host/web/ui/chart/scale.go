@@ -14,7 +14,9 @@ const (
 	plotPoints = 400 // more are thinned out: nobody sees them
 )
 
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+// finite reports whether v can be drawn: a number whose sums and differences
+// with others are numbers too.
+func finite(v float64) bool { return math.Abs(v) < 1e200 }
 
 // bounds returns the least and the greatest of values.
 func bounds(values []float64) (lo, hi float64) {
@@ -41,8 +43,8 @@ func nice(lo, hi float64) (low, high float64, steps int) {
 	if hi-lo == 0 {
 		hi = lo + 1
 	}
-	if !finite(hi - lo) {
-		return -math.MaxFloat64 / 2, math.MaxFloat64 / 2, 4
+	if !finite(hi - lo) { // no value at all
+		return 0, 1, 4
 	}
 	for _, n := range []int{4, 5, 3} {
 		l, h := widened(lo, hi, n)
@@ -66,8 +68,8 @@ func widened(lo, hi float64, steps int) (low, high float64) {
 // roundStep returns the next of 1, 2, 2.5, 5 or 10 times a power of ten.
 func roundStep(step float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(step)))
-	if power == 0 || !finite(power) {
-		return math.SmallestNonzeroFloat64 * 1e10
+	if power < 1e-300 {
+		return 1e-300
 	}
 	for _, m := range []float64{1, 2, 2.5, 5} {
 		if step <= m*power*1.000001 {
@@ -95,8 +97,14 @@ func short(v float64) string {
 	return trim(v)
 }
 
-// trim writes v with four significant digits and no trailing zeros.
-func trim(v float64) string { return strconv.FormatFloat(round(v, 4), 'f', -1, 64) }
+// trim writes v with four significant digits and no trailing zeros; with an
+// exponent where it would be long otherwise.
+func trim(v float64) string {
+	if size := math.Abs(v); size >= 1e15 || size > 0 && size < 1e-6 {
+		return strconv.FormatFloat(v, 'g', 4, 64)
+	}
+	return strconv.FormatFloat(round(v, 4), 'f', -1, 64)
+}
 
 func round(v float64, digits int) float64 {
 	if v == 0 || !finite(v) {

@@ -136,14 +136,14 @@ func classes(c Column) g.Node {
 	if !c.Numeric && !c.Telling {
 		return nil
 	}
-	class := ""
+	var out []string
 	if c.Numeric {
-		class = "num"
+		out = append(out, "num")
 	}
 	if c.Telling {
-		class += " tell"
+		out = append(out, "tell")
 	}
-	return ui.Class(class)
+	return ui.Class(out...)
 }
 
 // Title is a table's first cell: a link with a quiet line below it.

@@ -38,6 +38,9 @@ type Permission struct {
 
 // Consent is the list of what a plugin asks for, with reasons.
 type Consent struct {
+	// ID begins the ids within; "permission" unless set. It matters where a
+	// page has two lists.
+	ID    string
 	Items []Permission
 	// Choose makes each a checkbox named "grant" with its index as the value.
 	Choose bool
@@ -57,7 +60,7 @@ func (c Consent) Render(w io.Writer) error {
 
 func (c Consent) what(n int, p Permission) g.Node {
 	return h.Div(
-		h.Div(h.Class("what"), h.ID(fmt.Sprintf("permission-%d", n)), g.Text(p.Verb+" "),
+		h.Div(h.Class("what"), h.ID(c.id(n)), g.Text(p.Verb+" "),
 			ui.If(p.Object != "", func() g.Node { return h.Code(g.Text(p.Object)) })),
 		ui.If(p.Reason != "", func() g.Node { return h.Div(h.Class("why"), g.Text("“"+p.Reason+"”")) }),
 		ui.If(p.Note != "", func() g.Node { return h.Div(h.Class("why"), g.Text(p.Note)) }))
@@ -68,11 +71,18 @@ func (c Consent) end(n int, p Permission) g.Node {
 	if !c.Choose || p.Change == Dropped {
 		return h.Div(h.Class("end"), chip)
 	}
-	id := fmt.Sprintf("grant-%d", n)
+	id := c.id(n) + "-allow"
 	return h.Div(h.Class("end row"), chip,
 		h.Div(h.Class("check"), h.Input(h.Type("checkbox"), h.Name("grant"), h.ID(id), h.Value(fmt.Sprint(n)), h.Checked(),
-			g.Attr("aria-describedby", fmt.Sprintf("permission-%d", n))),
+			g.Attr("aria-describedby", c.id(n))),
 			h.Label(h.For(id), g.Text("Allow"))))
+}
+
+func (c Consent) id(n int) string {
+	if c.ID == "" {
+		return fmt.Sprintf("permission-%d", n)
+	}
+	return fmt.Sprintf("%s-%d", c.ID, n)
 }
 
 func (c Change) tone() ui.Tone {

@@ -62,8 +62,8 @@ func consent() Specimen {
 	}
 	asked := []form.Permission{{Icon: "globe", Verb: "Reach", Object: "https://api.github.com", Reason: "Reads workflow runs of the entity's repository."}}
 	return Specimen{ID: "consent", Title: "Consent list", About: "What a plugin asks for, with its reasons, before anything runs.", States: []State{
-		{Name: "Upgrade that asks for more", Flush: true, Node: form.Consent{Items: items}},
-		{Name: "To choose from", Flush: true, Node: h.Form(h.Action("#consent"), form.Consent{Items: asked, Choose: true})},
+		{Name: "Upgrade that asks for more", Flush: true, Node: form.Consent{ID: "upgrade", Items: items}},
+		{Name: "To choose from", Flush: true, Node: h.Form(h.Action("#consent"), form.Consent{ID: "choose", Items: asked, Choose: true})},
 		{Name: "Asks for nothing", Flush: true, Node: form.Consent{}},
 	}}
 }
