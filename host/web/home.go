@@ -31,7 +31,8 @@ func (s *site) home(v *visit) error {
 		body = append(body, v.firstSteps())
 	}
 	body = append(body, h.Div(h.Class("grid"),
-		v.ownedCard(), v.problemCard(problems), v.recentCard(), v.pluginCard()))
+		h.Div(h.Class("span-8 stack"), v.ownedCard(), v.recentCard()),
+		h.Div(h.Class("span-4 stack"), v.problemCard(problems), v.pluginCard())))
 	return v.show(http.StatusOK, "/", "Home", ui.Breadcrumb{{Label: "Home"}}, body...)
 }
 
@@ -44,7 +45,7 @@ func (v *visit) registerButton(kind ui.Kind) []g.Node {
 
 // firstSteps is what an empty portal says.
 func (v *visit) firstSteps() g.Node {
-	return ui.Card{Flush: true, Span: "span-12", Attrs: []g.Node{}, Body: ui.Empty{Icon: "folder", Title: "The catalog is empty",
+	return ui.Card{Flush: true, Body: ui.Empty{Icon: "folder", Title: "The catalog is empty",
 		Text:    "Register a folder, a file or a repository with catalog-info.yaml files. Entities appear within seconds.",
 		Code:    "callboard catalog register https://github.com/backstage/backstage/blob/master/catalog-info.yaml",
 		Actions: v.registerButton(ui.Primary)}}
@@ -52,7 +53,7 @@ func (v *visit) firstSteps() g.Node {
 
 // ownedCard lists what the reader or their groups own.
 func (v *visit) ownedCard() g.Node {
-	card := ui.Card{Title: "Owned by you", Span: "span-8", Flush: true}
+	card := ui.Card{Title: "Owned by you", Flush: true}
 	owners := v.owners()
 	if len(owners) == 0 {
 		card.Body = ui.Empty{Icon: "user", Title: "Your account is not linked to a User entity",
@@ -93,7 +94,7 @@ func (v *visit) owners() []string {
 }
 
 func (v *visit) problemCard(problems []catalog.Problem) g.Node {
-	card := ui.Card{Title: "Needs a look", Span: "span-4", Flush: true}
+	card := ui.Card{Title: "Needs a look", Flush: true}
 	items := problemItems(problems, 5)
 	if len(problems) > 0 {
 		card.Chips = []g.Node{ui.Chip{Text: ui.Plural(len(problems), "problem", "problems"), Tone: ui.Bad, Href: "/catalog/problems"}}
@@ -108,7 +109,7 @@ func (v *visit) problemCard(problems []catalog.Problem) g.Node {
 func problemItems(problems []catalog.Problem, most int) []data.Item {
 	var items []data.Item
 	for _, p := range problems[:min(len(problems), most)] {
-		item := data.Item{Title: p.Message, Detail: p.Where, Icon: "error"}
+		item := data.Item{Title: p.Message, Detail: p.Where, Icon: "error", Clamp: true}
 		if p.Ref != "" {
 			if ref, err := catalog.ParseRef(p.Ref, catalog.Ref{}); err == nil {
 				item.Href = entityURL(ref)
@@ -121,7 +122,7 @@ func problemItems(problems []catalog.Problem, most int) []data.Item {
 
 // recentCard lists what changed last.
 func (v *visit) recentCard() g.Node {
-	card := ui.Card{Title: "Changed last", Span: "span-8", Flush: true}
+	card := ui.Card{Title: "Changed last", Flush: true}
 	list, err := v.Entities.List(v.ctx(), v.caller, catalog.Query{Sort: "updatedAt,desc", Limit: 8})
 	if err != nil {
 		card.Body = v.failed(host.AsError(err))
@@ -139,7 +140,7 @@ func (v *visit) recentCard() g.Node {
 
 // pluginCard says how the plugins are.
 func (v *visit) pluginCard() g.Node {
-	card := ui.Card{Title: "Plugins", Span: "span-4", Flush: true, Origin: h.Span(h.Class("origin"), h.A(h.Href("/plugins"), g.Text("See all")))}
+	card := ui.Card{Title: "Plugins", Flush: true, Origin: h.Span(h.Class("origin"), h.A(h.Href("/plugins"), g.Text("See all")))}
 	list, err := v.Plugins.List(v.ctx(), v.caller)
 	if err != nil {
 		card.Body = v.failed(host.AsError(err))

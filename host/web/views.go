@@ -120,7 +120,7 @@ func (v *visit) viewBody(x extension.View, e catalog.Entity, here string) g.Node
 		return g.Group{head(ui.Origin{Label: x.PluginTitle}), v.viewFailed(x, entity, host.AsError(err))}
 	}
 	page, rest := split(here)
-	settings := viewtree.Settings{ID: "view-" + x.Short + "-" + x.ID, Now: v.now(), ActionURL: "/-/actions/" + url.PathEscape(x.Short),
+	settings := viewtree.Settings{ID: "view-" + x.Short + "-" + x.ID, Title: x.Title, Now: v.now(), ActionURL: "/-/actions/" + url.PathEscape(x.Short),
 		CSRF: v.csrf(), Here: here, PageURL: page, PageQuery: rest, PartURL: partURL(x, entity, nil)}
 	return g.Group{head(viewtree.Origin(tree, x.PluginTitle, v.now())), h.Div(h.Class("card-body"), viewtree.Tree{Tree: tree, Settings: settings})}
 }

@@ -18,6 +18,8 @@ type Item struct {
 	External bool
 	Detail   string
 	Icon     string
+	// Clamp cuts a long title after three lines.
+	Clamp bool
 	// End stands at the right: a state, a time, a button.
 	End g.Node
 }
@@ -37,7 +39,7 @@ func (l List) Render(w io.Writer) error {
 	return h.Ul(h.Class("list"), ui.Map(l.Items, func(i Item) g.Node {
 		return h.Li(
 			ui.If(i.Icon != "", func() g.Node { return h.Span(h.Class("lead-icon"), ui.Icon(i.Icon)) }),
-			h.Div(h.Class("what"), i.title(),
+			h.Div(ui.Class("what", map[bool]string{true: "clamp"}[i.Clamp]), i.title(),
 				ui.If(i.Detail != "", func() g.Node { return h.Span(h.Class("sub"), g.Text(i.Detail)) })),
 			ui.If(i.End != nil, func() g.Node { return h.Div(h.Class("end"), i.End) }))
 	})).Render(w)

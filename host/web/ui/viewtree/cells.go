@@ -1,6 +1,8 @@
 package viewtree
 
 import (
+	"strings"
+
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
 
@@ -14,7 +16,7 @@ func (r *renderer) table(t viewv1.Table) g.Node {
 	if empty == "" {
 		empty = "No rows"
 	}
-	out := data.Table{Caption: t.Caption, ShowCaption: t.Caption != "", Empty: h.Div(h.Class("pad"), ui.Empty{Title: empty})}
+	out := data.Table{Caption: t.Caption, ShowCaption: t.Caption != "" && !strings.EqualFold(t.Caption, r.heading), Empty: h.Div(h.Class("pad"), ui.Empty{Title: empty})}
 	if out.Caption == "" {
 		out.Caption = "Table"
 	}

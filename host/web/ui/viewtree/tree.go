@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	g "maragu.dev/gomponents"
@@ -35,8 +36,11 @@ const (
 // Settings say where a tree stands.
 type Settings struct {
 	// ID is unique on the page; ids within begin with it.
-	ID  string
-	Now time.Time
+	ID string
+	// Title is the heading above the tree; what repeats it is said to screen
+	// readers only.
+	Title string
+	Now   time.Time
 	// ActionURL receives the forms; empty shows no actions.
 	ActionURL string
 	CSRF      string
@@ -57,7 +61,7 @@ type Tree struct {
 
 // Render writes the nodes and, before them, the choices.
 func (t Tree) Render(w io.Writer) error {
-	r := &renderer{Settings: t.Settings}
+	r := &renderer{Settings: t.Settings, heading: t.Title}
 	nodes := r.nodes(t.Tree.Nodes, 0)
 	if len(t.Tree.Nodes) == 0 {
 		nodes = ui.Empty{Title: "Nothing to show", Text: "The plugin answered with an empty view."}
@@ -77,6 +81,8 @@ func Origin(t viewv1.Tree, fallback string, now time.Time) g.Node {
 type renderer struct {
 	Settings
 	count, ids int
+	// heading is the nearest one above the node.
+	heading string
 }
 
 func (r *renderer) id() string {
@@ -107,7 +113,7 @@ func refused(title, text string) g.Node {
 func (r *renderer) node(n viewv1.Node, depth int) g.Node {
 	switch {
 	case n.Section != nil:
-		return h.Section(h.Class("part"), h.H3(g.Text(n.Section.Title)), r.nodes(n.Section.Nodes, depth+1))
+		return r.section(*n.Section, depth)
 	case n.Stats != nil:
 		return stats(*n.Stats)
 	case n.Table != nil:
@@ -124,6 +130,18 @@ func (r *renderer) node(n viewv1.Node, depth int) g.Node {
 		return h.Div(h.Class("row"), ui.Icon("external"), ui.External(n.Link.URL, n.Link.Title))
 	}
 	return r.wordy(n)
+}
+
+func (r *renderer) section(s viewv1.Section, depth int) g.Node {
+	title := h.H3(g.Text(s.Title))
+	if strings.EqualFold(s.Title, r.heading) {
+		title = h.H3(h.Class("sr"), g.Text(s.Title))
+	}
+	outer := r.heading
+	r.heading = s.Title
+	inner := r.nodes(s.Nodes, depth+1)
+	r.heading = outer
+	return h.Section(h.Class("part"), title, inner)
 }
 
 func (r *renderer) wordy(n viewv1.Node) g.Node {
