@@ -64,7 +64,8 @@ type Settings struct {
 	RetryBase time.Duration
 	// Now is the clock of Every; nil means time.Now.
 	Now func() time.Time
-	// Log gets what goes wrong inside the queue; nil means slog.Default().
+	// Log gets what goes wrong inside the queue, and at DEBUG what River tells of
+	// itself; nil means slog.Default().
 	Log *slog.Logger
 }
 
@@ -123,7 +124,7 @@ func Open(ctx context.Context, db *sql.DB, dialect store.Dialect, s Settings) (*
 		return nil, fmt.Errorf("migrating the job queue: %w", err)
 	}
 	var err error
-	q.insert, err = river.NewClient(driver, &river.Config{Logger: q.settings.Log, SkipUnknownJobCheck: true})
+	q.insert, err = river.NewClient(driver, &river.Config{Logger: quieter(q.settings.Log), SkipUnknownJobCheck: true})
 	if err != nil {
 		return nil, fmt.Errorf("opening the job queue: %w", err)
 	}
@@ -133,7 +134,7 @@ func Open(ctx context.Context, db *sql.DB, dialect store.Dialect, s Settings) (*
 // migrate applies what is missing. Two processes that start at once may both
 // try; the one that loses finds the work done.
 func (q *Queue) migrate(ctx context.Context) error {
-	m, err := rivermigrate.New(q.driver, &rivermigrate.Config{Logger: q.settings.Log})
+	m, err := rivermigrate.New(q.driver, &rivermigrate.Config{Logger: quieter(q.settings.Log)})
 	if err != nil {
 		return err
 	}
@@ -218,7 +219,7 @@ func (q *Queue) Start(ctx context.Context) error {
 		river.AddWorkerArgs[payload](workers, payload{kind: kind}, &worker{queue: q, handler: q.handlers[kind]})
 	}
 	client, err := river.NewClient(q.driver, &river.Config{
-		Logger: q.settings.Log, Workers: workers, PollOnly: true,
+		Logger: quieter(q.settings.Log), Workers: workers, PollOnly: true,
 		FetchPollInterval: q.settings.Poll, FetchCooldown: min(q.settings.Poll, 100*time.Millisecond),
 		Queues:      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: q.settings.Workers}},
 		RetryPolicy: backoff{base: q.settings.RetryBase}, JobTimeout: -1,
