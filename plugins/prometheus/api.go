@@ -125,6 +125,19 @@ func (p sample) number() *float64 {
 	return &p.value
 }
 
+// plain writes an alert's value, which the server sends as "1e+00", the way
+// people write numbers. Very large and very small ones keep their exponent.
+func plain(value string) string {
+	v, err := strconv.ParseFloat(value, 64)
+	switch size := math.Abs(v); {
+	case err != nil || math.IsNaN(v) || math.IsInf(v, 0):
+		return value
+	case v != 0 && (size >= 1e15 || size < 1e-6):
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	return strconv.FormatFloat(v, 'f', -1, 64)
+}
+
 // stream is one series of a range query.
 type stream struct {
 	Metric map[string]string `json:"metric"`

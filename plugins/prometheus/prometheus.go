@@ -143,7 +143,7 @@ func (r alertingRule) alerts(filter alertFilter) []alert {
 	for _, a := range r.Alerts {
 		if filter.matches(a.Labels) {
 			out = append(out, alert{Name: r.Name, State: a.State, Summary: cmp.Or(a.Annotations["summary"], a.Annotations["description"]),
-				Labels: a.Labels, Value: a.Value, ActiveAt: a.ActiveAt})
+				Labels: a.Labels, Value: plain(a.Value), ActiveAt: a.ActiveAt})
 		}
 	}
 	if len(r.Alerts) == 0 && filter.matches(r.Labels) {

@@ -121,6 +121,9 @@ func TestRealPrometheus(t *testing.T) {
 			var got []string
 			for _, a := range out.Alerts {
 				got = append(got, a.Name+" "+a.State)
+				if strings.Contains(a.Value, "e+") {
+					t.Errorf("the value of %s is %q", a.Name, a.Value)
+				}
 			}
 			if strings.Join(got, ";") != strings.Join(c.want, ";") {
 				t.Errorf("alerts = %v, want %v", got, c.want)
@@ -238,4 +241,15 @@ func text(t *testing.T, v any) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+func TestAlertValuesAreWrittenAsPeopleWriteNumbers(t *testing.T) {
+	for raw, want := range map[string]string{
+		"1e+00": "1", "0e+00": "0", "-2.5e-01": "-0.25", "1.234567e+06": "1234567", "9e+20": "9e+20", "3e-09": "3e-09",
+		"NaN": "NaN", "+Inf": "+Inf", "": "", "odd": "odd",
+	} {
+		if got := plain(raw); got != want {
+			t.Errorf("plain(%q) = %q, want %q", raw, got, want)
+		}
+	}
 }
