@@ -141,7 +141,7 @@ func lease(ctx context.Context, tenant *Tenant) ([]outboxRow, error) {
 			rows[i].LeasedUntil = until
 		}
 		_, err := q.NewUpdate().Model((*outboxRow)(nil)).
-			Set("leased_until = ?", until).Where("id IN (?)", bun.In(ids(rows))).Exec(ctx)
+			Set("leased_until = ?", until).Where("id IN (?)", bun.List(ids(rows))).Exec(ctx)
 		return err
 	})
 	return rows, err
@@ -154,7 +154,7 @@ func settle(ctx context.Context, tenant *Tenant, rows, done []outboxRow) error {
 	return tenant.Write(ctx, func(ctx context.Context, q Querier) error {
 		if len(done) > 0 {
 			if _, err := q.NewDelete().Model((*outboxRow)(nil)).
-				Where("id IN (?)", bun.In(ids(done))).Where("leased_until = ?", until).Exec(ctx); err != nil {
+				Where("id IN (?)", bun.List(ids(done))).Where("leased_until = ?", until).Exec(ctx); err != nil {
 				return err
 			}
 		}
@@ -162,7 +162,7 @@ func settle(ctx context.Context, tenant *Tenant, rows, done []outboxRow) error {
 			return nil
 		}
 		_, err := q.NewUpdate().Model((*outboxRow)(nil)).Set("leased_until = ?", time.Now().Add(retryTime)).
-			Where("id IN (?)", bun.In(ids(rows))).Where("leased_until = ?", until).Exec(ctx)
+			Where("id IN (?)", bun.List(ids(rows))).Where("leased_until = ?", until).Exec(ctx)
 		return err
 	})
 }

@@ -141,7 +141,7 @@ func attackValues(t *testing.T, h Harness) {
 		var got string
 		must(t, tn.Read(t.Context(), func(ctx context.Context, q store.Querier) error {
 			return q.NewSelect().Model((*note)(nil)).Column("name").
-				Where("name = ?", text).Where("? = name", text).Where("name IN (?)", bun.In([]string{text})).Scan(ctx, &got)
+				Where("name = ?", text).Where("? = name", text).Where("name IN (?)", bun.List([]string{text})).Scan(ctx, &got)
 		}))
 		if got != text {
 			t.Errorf("%q came back as %q", text, got)
