@@ -157,12 +157,12 @@ func (c *code) enter() bool {
 	return true
 }
 
-// state returns the failure, if any, and the progress while loading.
-func (c *code) state() (failure error, p *Progress) {
+// state returns the progress while loading, and the failure, if any.
+func (c *code) state() (p *Progress, failure error) {
 	c.mu.Lock()
 	failure = c.failure
 	c.mu.Unlock()
-	return failure, c.progress()
+	return c.progress(), failure
 }
 
 // progress is nil unless the code is being compiled.

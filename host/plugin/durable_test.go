@@ -52,7 +52,7 @@ const killAt = "CALLBOARD_TEST_KILL"
 
 // deadly is an audit record during which the process is killed, inside the
 // transaction of a change.
-type deadly struct{ audit }
+type deadly struct{}
 
 func (d *deadly) Record(_ context.Context, _ host.Caller, e host.AuditEntry) error {
 	if e.Detail["change"] == os.Getenv(killAt) {
@@ -76,7 +76,7 @@ func onDisk(t *testing.T, dir string, tenant host.Tenant) *stage {
 	if err := db.CreateTenant(t.Context(), tenant.ID); err != nil {
 		t.Fatal(err)
 	}
-	return &stage{db: db, tenant: tenant, authz: &authz{deny: map[host.Action]bool{}}, audit: &audit{}, data: dir, cache: filepath.Join(dir, "cache")}
+	return &stage{db: db, gate: newGate(), tenant: tenant, authz: &authz{deny: map[host.Action]bool{}}, audit: &audit{}, data: dir, cache: filepath.Join(dir, "cache")}
 }
 
 // TestKilled kills a process in the middle of an installation, an upgrade and

@@ -44,7 +44,8 @@ type Settings struct {
 	CompileWait time.Duration
 	// Compilers is how many compilations run at a time (1).
 	Compilers int
-	// IdleAfter is when compiled code that nobody calls leaves memory (2 m).
+	// IdleAfter is when compiled code that nobody calls leaves memory (30 s);
+	// the next call loads it from disk, in the time of a few calls.
 	IdleAfter time.Duration
 	// Poll is how often changes made by other processes are looked for (1 s).
 	Poll time.Duration
@@ -59,7 +60,7 @@ func (s Settings) filled() Settings {
 	}
 	set(&s.Wait, 2*time.Second)
 	set(&s.CompileWait, 3*time.Second)
-	set(&s.IdleAfter, 2*time.Minute)
+	set(&s.IdleAfter, 30*time.Second)
 	set(&s.Poll, time.Second)
 	if s.Concurrency <= 0 {
 		s.Concurrency = 8

@@ -1,7 +1,6 @@
 package plugin_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -97,7 +96,7 @@ type stage struct {
 	house  *plugin.House
 	authz  *authz
 	audit  *audit
-	log    *bytes.Buffer
+	gate   *gate
 	data   string
 	cache  string
 	set    func(*plugin.Settings)
@@ -111,7 +110,7 @@ func newStage(t testing.TB, set func(*plugin.Settings)) *stage {
 
 func newStageOn(t testing.TB, db *store.DB, set func(*plugin.Settings)) *stage {
 	t.Helper()
-	s := &stage{db: db, authz: &authz{deny: map[host.Action]bool{}}, audit: &audit{}, data: t.TempDir(), cache: compiled(t), set: set}
+	s := &stage{db: db, gate: newGate(), authz: &authz{deny: map[host.Action]bool{}}, audit: &audit{}, data: t.TempDir(), cache: compiled(t), set: set}
 	s.tenant = storetest.Tenant(t, s.db)
 	s.house = s.open(t)
 	return s
@@ -164,13 +163,14 @@ func (s *stage) makeWith(t testing.TB, data string, audit host.Auditor) *plugin.
 		t.Fatal(err)
 	}
 	settings := plugin.Settings{
-		DataDir: data, LocalPaths: true, Poll: 20 * time.Millisecond, CompileWait: 30 * time.Second,
+		DataDir: data, LocalPaths: true, Poll: 20 * time.Millisecond, CompileWait: 3 * time.Minute,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	if s.set != nil {
 		s.set(&settings)
 	}
 	services := service.Set(service.Settings{KV: kv.New(s.db, kv.Settings{})})
+	services["gate/v1"] = s.gate
 	h, err := plugin.New(s.db, map[string]plugin.Runtime{manifestv1.RuntimeWASM: runtime}, services, s.authz, audit, box{}, settings)
 	if err != nil {
 		t.Fatal(err)
@@ -228,14 +228,50 @@ func (s *stage) install(t testing.TB, src plugin.Source, o plugin.InstallOptions
 	return in
 }
 
+// hold makes a call that stays inside the guest until the gate is opened, and
+// returns when it is there.
+func (s *stage) hold(t testing.TB) (ended chan error) {
+	t.Helper()
+	ended = make(chan error, 1)
+	go func() {
+		_, err := s.act(t, s.house, "host", map[string]string{"service": "gate/v1"})
+		ended <- err
+	}()
+	select {
+	case <-s.gate.entered:
+	case err := <-ended:
+		t.Fatalf("the call ended at once: %v", err)
+	}
+	return ended
+}
+
+// gate is a host service that keeps its caller until it is opened.
+type gate struct{ entered, open chan struct{} }
+
+func newGate() *gate { return &gate{entered: make(chan struct{}), open: make(chan struct{})} }
+
+// Serve waits for the gate.
+func (g *gate) Serve(ctx context.Context, _ *plugin.Session, _ string, _ json.RawMessage) (any, error) {
+	g.entered <- struct{}{}
+	select {
+	case <-g.open:
+		return nil, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // eventually waits for a condition.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	deadline := time.After(3 * time.Minute)
 	for !ok() {
-		if time.Now().After(deadline) {
+		select {
+		case <-again.C:
+		case <-deadline:
 			t.Fatalf("never happened: %s", what)
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }

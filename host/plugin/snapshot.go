@@ -117,7 +117,7 @@ func notInstalled(name string) error {
 // now returns the instance with its state at this moment.
 func (e *entry) now() Instance {
 	in := e.in
-	failure, progress := e.release.code.state()
+	progress, failure := e.release.code.state()
 	if e.release.broken != nil {
 		failure = e.release.broken
 	}

@@ -125,29 +125,17 @@ func TestUpgradeWhileRunning(t *testing.T) {
 	if _, err := s.act(t, s.house, "echo", 1); err != nil {
 		t.Fatal(err)
 	}
-	answers := make(chan error, 1)
-	go func() {
-		// A nap of 20 ms, again and again, in one call.
-		_, err := s.act(t, s.house, "naps", 40)
-		answers <- err
-	}()
-	running := func() int {
-		h, err := s.house.Health(t.Context(), s.admin(), "museum")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return h.Running
-	}
-	eventually(t, "the call is running", func() bool { return running() == 1 })
+	ended := s.hold(t)
 	for _, v := range []string{"1.1.0", "1.2.0"} { // the first release is unused after the second
 		if _, err := s.house.Upgrade(t.Context(), s.admin(), "museum", museum(t, v, ""), plugin.UpgradeOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if running() != 1 {
-		t.Fatal("the call ended before the upgrade did: the test shows nothing")
+	if _, err := s.act(t, s.house, "echo", 1); err != nil {
+		t.Errorf("the new release answers %v", err)
 	}
-	if err := <-answers; err != nil {
+	close(s.gate.open)
+	if err := <-ended; err != nil {
 		t.Errorf("the call on the old release ended with %v", err)
 	}
 	if got, _ := version(t, s); got != "1.2.0" {
@@ -161,24 +149,17 @@ func TestCloseDrains(t *testing.T) {
 	if _, err := s.act(t, s.house, "echo", 1); err != nil {
 		t.Fatal(err)
 	}
-	answers := make(chan error, 1)
-	go func() {
-		_, err := s.act(t, s.house, "naps", 20)
-		answers <- err
-	}()
-	eventually(t, "the call is running", func() bool {
-		h, err := s.house.Health(t.Context(), s.admin(), "museum")
-		return err == nil && h.Running == 1
-	})
+	ended := s.hold(t)
 	hurried, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if err := s.house.Close(hurried); host.CodeOf(err) != host.CodeUnavailable {
 		t.Errorf("closing in no time gave %v", err)
 	}
+	close(s.gate.open)
 	if err := s.house.Close(t.Context()); err != nil {
 		t.Errorf("closing gave %v", err)
 	}
-	if err := <-answers; err != nil {
+	if err := <-ended; err != nil {
 		t.Errorf("the running call ended with %v", err)
 	}
 	if _, err := s.act(t, s.house, "echo", 1); host.CodeOf(err) != host.CodeUnavailable {

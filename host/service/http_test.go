@@ -390,7 +390,7 @@ func TestBudgets(t *testing.T) {
 		}
 	}))
 	defer up.Close()
-	h := NewHTTP(HTTPSettings{MaxBody: 1000, MaxBytes: 2000, MaxCalls: 4, MaxRequest: 10, Timeout: 200 * time.Millisecond})
+	h := NewHTTP(HTTPSettings{MaxBody: 1000, MaxBytes: 2000, MaxCalls: 4, MaxRequest: 10})
 	s := session("{}", nil, grantOf(nil, up.URL))
 	check := func(name, path string, body string, want host.Code) {
 		t.Helper()
@@ -405,10 +405,15 @@ func TestBudgets(t *testing.T) {
 	check("the second answer", "/", "", "")
 	check("a request too many", "/", "", host.CodeLimit)
 	s = session("{}", nil, grantOf(nil, up.URL))
-	check("a slow upstream", "/slow", "", host.CodePluginTimeout)
 	check("answers", "/", "", "")
 	check("more answers", "/", "", "")
 	check("bytes too many", "/", "", host.CodeLimit)
+	t.Run("SlowUpstream", func(t *testing.T) {
+		hasty := NewHTTP(HTTPSettings{Timeout: 50 * time.Millisecond})
+		if _, err := get(t, hasty, session("{}", nil, grantOf(nil, up.URL)), up.URL+"/slow"); host.CodeOf(err) != host.CodePluginTimeout {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("Methods", func(t *testing.T) {
 		s := session("{}", nil, grantOf(nil, up.URL))
 		if _, err := send(t, h, s, httpv1.Request{Method: "CONNECT", URL: up.URL}); host.CodeOf(err) != host.CodeInvalid {

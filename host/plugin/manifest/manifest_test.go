@@ -318,7 +318,6 @@ func TestOpenFolderRefuses(t *testing.T) {
 // entry is a file of a hostile tar.
 type entry struct {
 	name, body, link string
-	size             int64
 }
 
 func tarOf(t testing.TB, entries ...entry) []byte {

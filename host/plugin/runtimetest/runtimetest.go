@@ -57,9 +57,10 @@ func Museum(t testing.TB) []byte {
 	return built.code
 }
 
-// Limits are what the suite's calls may use, unless a test needs others.
+// Limits are what the suite's calls may use, unless a test needs others. The
+// time is for slow machines: no test waits for it to pass.
 func Limits() plugin.Limits {
-	return plugin.Limits{Timeout: 20 * time.Second, Memory: 64 << 20, Output: 1 << 20, Input: 1 << 20, HostCalls: 100, LogBytes: 1 << 10}
+	return plugin.Limits{Timeout: 2 * time.Minute, Memory: 64 << 20, Output: 1 << 20, Input: 1 << 20, HostCalls: 100, LogBytes: 1 << 10}
 }
 
 // Bench is a module on the table: it makes calls of the museum's acts.

@@ -220,6 +220,9 @@ func (r *Runtime) compile(ctx context.Context, dir string, code []byte) (m *modu
 			m, err = nil, fmt.Errorf("compiling: %v", p)
 		}
 	}()
+	if code, err = interruptible(code); err != nil {
+		return nil, err
+	}
 	cache := wazero.NewCompilationCache()
 	if dir != "" {
 		if cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -75,7 +76,6 @@ var acts = map[string]func(call) int32{
 	"random":   random,
 	"clock":    func(call) int32 { return value(time.Now().UTC()) },
 	"nap":      nap,
-	"naps":     naps,
 	"log": func(call) int32 {
 		fmt.Println("hello from the guest")
 		fmt.Fprintln(os.Stderr, strings.Repeat("x", 1<<20))
@@ -123,12 +123,7 @@ func allocate(call) int32 {
 func flood(c call) int32 {
 	var n int
 	_ = json.Unmarshal(c.Body, &n)
-	out := make([]byte, 0, n+16)
-	out = append(out, `{"body":"`...)
-	for range n {
-		out = append(out, 'x')
-	}
-	return output(append(out, `"}`...))
+	return output(append(append([]byte(`{"body":"`), bytes.Repeat([]byte("x"), n)...), `"}`...))
 }
 
 func failing(c call) int32 {
@@ -160,16 +155,6 @@ func nap(call) int32 {
 	begin := time.Now()
 	time.Sleep(20 * time.Millisecond)
 	return value(time.Since(begin).Milliseconds())
-}
-
-// naps naps as often as it is asked to.
-func naps(c call) int32 {
-	var n int
-	_ = json.Unmarshal(c.Body, &n)
-	for range n {
-		time.Sleep(20 * time.Millisecond)
-	}
-	return value(n)
 }
 
 func goroutines(call) int32 {
