@@ -18,8 +18,12 @@ import (
 // file.
 func GuessType(target string) string {
 	lower := strings.ToLower(target)
-	switch {
-	case !strings.HasPrefix(lower, "http://") && !strings.HasPrefix(lower, "https://"):
+	switch web := strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://"); {
+	case !web && (strings.HasPrefix(lower, "git@") || strings.HasPrefix(lower, "git://") || strings.HasPrefix(lower, "ssh://")):
+		return "git" // which says what address it can read
+	case !web && strings.Contains(lower, "://") && !strings.HasPrefix(lower, "file://"):
+		return "url"
+	case !web:
 		return "file"
 	case strings.HasSuffix(lower, ".git"), strings.Contains(lower, ".git/"), strings.Contains(lower, ".git#"), strings.Contains(lower, ".git?"):
 		return "git"
@@ -28,22 +32,37 @@ func GuessType(target string) string {
 	}
 }
 
-// address checks a location as a person wrote it and returns its one spelling.
-func (k *Catalog) address(session source.Session, typ, target string) (source.Address, error) {
+// SplitAddress takes a location as people write it apart: a target, or
+// "type:target" as Backstage writes it. typ is the type that was said beside
+// it, or empty; where nothing says it, it is guessed. A "file://" URL is a
+// target of type file.
+func SplitAddress(typ, target string) (string, string) {
 	target = strings.TrimSpace(target)
-	if target == "" || len(target) > 2000 || strings.ContainsAny(target, "\x00\r\n") {
-		return source.Address{}, host.Errorf(host.CodeInvalid, "the target of the location is empty, longer than 2000 bytes or not one line").
-			WithHint("give a path, a URL or the URL of a git repository")
+	if said, rest, ok := strings.Cut(target, ":"); ok && !strings.HasPrefix(rest, "//") {
+		said = strings.ToLower(said)
+		if known := said == "file" || said == "url" || said == "git"; known && (typ == "" || typ == said) {
+			return said, strings.TrimSpace(rest)
+		}
 	}
 	if typ == "" {
 		typ = GuessType(target)
+	}
+	return typ, target
+}
+
+// address checks a location as a person wrote it and returns its one spelling.
+func (k *Catalog) address(session source.Session, typ, target string) (source.Address, error) {
+	typ, target = SplitAddress(typ, target)
+	if target == "" || len(target) > 2000 || strings.ContainsAny(target, "\x00\r\n") {
+		return source.Address{}, host.Errorf(host.CodeInvalid, "the target of the location is empty, longer than 2000 bytes or not one line").
+			WithHint("give a path, a URL or the URL of a git repository")
 	}
 	return session.Resolve(source.Address{}, typ, target)
 }
 
 // Register reads a location and, unless dryRun is set, keeps it: its entities
 // are written and refreshed from now on. typ is file, url or git; empty means
-// what target looks like. The report says what was, or would be, written, with
+// what target says or looks like, see SplitAddress. The report says what was, or would be, written, with
 // every problem. A location whose own document cannot be read is refused with
 // that error, one that is registered already with CodeConflict.
 func (k *Catalog) Register(ctx context.Context, c host.Caller, typ, target string, dryRun bool) (Report, error) {

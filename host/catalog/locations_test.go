@@ -312,8 +312,47 @@ func TestTenantsAreApart(t *testing.T) {
 	})
 }
 
+func TestSplitAddress(t *testing.T) {
+	for _, c := range [][4]string{
+		{"", "file:/a/x.yaml", "file", "/a/x.yaml"},
+		{"", "url:https://a/b.yaml", "url", "https://a/b.yaml"},
+		{"", " Git: https://a/b.git#main:x.yaml ", "git", "https://a/b.git#main:x.yaml"},
+		{"file", "file:./x.yaml", "file", "./x.yaml"},
+		{"", "file:///a/x.yaml", "file", "file:///a/x.yaml"},
+		{"", "https://a/b.yaml", "url", "https://a/b.yaml"},
+		{"", "C:/x.yaml", "file", "C:/x.yaml"},
+		{"url", "file:/a/x.yaml", "url", "file:/a/x.yaml"},
+		{"url", "https://a/b.git", "url", "https://a/b.git"},
+		{"", "", "file", ""},
+	} {
+		if typ, target := catalog.SplitAddress(c[0], c[1]); typ != c[2] || target != c[3] {
+			t.Errorf("%q %q: %q %q", c[0], c[1], typ, target)
+		}
+	}
+}
+
+func TestAddressesInBackstagesForm(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db, nil)
+		path := w.write("a.yaml", group("a"))
+		r, err := w.cat.Register(ctx, w.caller, "", "file:"+path, false)
+		if err != nil || r.Location.Type != "file" || r.Location.Target != path {
+			t.Errorf("%+v, %v", r.Location, err)
+		}
+		for target, word := range map[string]string{
+			"file:/elsewhere/x.yaml": "/elsewhere/x.yaml", "ftp://a/x.yaml": "ftp", "git@host:x.git": "git@host:x.git", "git://host/x.git": "git://host/x.git",
+		} {
+			_, err := w.cat.Register(ctx, w.caller, "", target, true)
+			if err == nil || host.AsError(err).Hint == "" || !strings.Contains(err.Error(), word) || strings.Contains(err.Error(), w.dir) {
+				t.Errorf("%s: %v", target, err)
+			}
+		}
+	})
+}
+
 func TestGuessType(t *testing.T) {
-	for target, want := range map[string]string{"a.yaml": "file", "/x": "file", "https://a/b.yaml": "url", "https://a/b.git": "git", "http://a/b.git//c": "git", "https://a/b.git#x": "git", "HTTPS://a/b.git?ref=x": "git"} {
+	for target, want := range map[string]string{"a.yaml": "file", "/x": "file", "https://a/b.yaml": "url", "https://a/b.git": "git", "http://a/b.git//c": "git", "https://a/b.git#x": "git", "HTTPS://a/b.git?ref=x": "git",
+		"git@a:b.git": "git", "ssh://a/b.git": "git", "ftp://a/b": "url", "file:///a/b": "file"} {
 		if got := catalog.GuessType(target); got != want {
 			t.Errorf("%s: %s", target, got)
 		}

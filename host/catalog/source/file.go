@@ -14,20 +14,24 @@ import (
 )
 
 // resolveFile makes a target absolute. Whether it is allowed is decided when
-// it is read.
+// it is read; only a relative path that a person gave is refused here, in the
+// words that they used: they need not learn where the portal runs.
 func (s *session) resolveFile(base Address, target string) (Address, error) {
-	target = strings.TrimPrefix(target, "file://")
-	if strings.ContainsRune(target, 0) || target == "" {
-		return Address{}, host.Errorf(host.CodeInvalid, "%q is not a path", target).WithHint("give the path of a YAML file")
+	given := strings.TrimPrefix(target, "file://")
+	if strings.ContainsRune(given, 0) || given == "" {
+		return Address{}, host.Errorf(host.CodeInvalid, "%q is not a path", given).WithHint("give the path of a YAML file")
 	}
-	if !filepath.IsAbs(target) {
-		dir := s.reader.settings.WorkDir
-		if base.Type == "file" {
-			dir = filepath.Dir(base.Target)
-		}
-		target = filepath.Join(dir, target)
+	if filepath.IsAbs(given) {
+		return Address{Type: "file", Target: filepath.Clean(given)}, nil
 	}
-	return Address{Type: "file", Target: filepath.Clean(target)}, nil
+	if base.Type == "file" {
+		return Address{Type: "file", Target: filepath.Join(filepath.Dir(base.Target), given)}, nil
+	}
+	path := filepath.Join(s.reader.settings.WorkDir, given)
+	if _, _, err := s.reader.within(path); err != nil {
+		return Address{}, s.reader.outside(given)
+	}
+	return Address{Type: "file", Target: path}, nil
 }
 
 // within finds the root that a path is below, and the path relative to it.
@@ -38,12 +42,12 @@ func (r *Reader) within(path string) (root, string, error) {
 			return d, filepath.ToSlash(rel), nil
 		}
 	}
-	return root{}, "", outside(path)
+	return root{}, "", r.outside(path)
 }
 
-func outside(path string) *host.Error {
+func (r *Reader) outside(path string) *host.Error {
 	return host.Errorf(host.CodeForbidden, "the file %s is outside of the folders that the catalog may read", path).
-		WithHint("move it below an allowed folder, or ask the operator to add one to the roots of file locations")
+		WithHint("%s", r.settings.OutsideHint)
 }
 
 func (s *session) readFile(at Address, etag string) (Content, error) {
@@ -105,12 +109,12 @@ func (s *session) openFile(d root, rel string) ([]byte, error) {
 	path := filepath.Join(d.path, filepath.FromSlash(rel))
 	f, err := d.dir.Open(rel)
 	if err != nil {
-		return nil, fileError(path, err)
+		return nil, s.reader.fileError(path, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, fileError(path, err)
+		return nil, s.reader.fileError(path, err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, host.Errorf(host.CodeInvalid, "%s is not a file", path).
@@ -118,19 +122,19 @@ func (s *session) openFile(d root, rel string) ([]byte, error) {
 	}
 	body, err := readAll(f, s.reader.settings.MaxDocument, path)
 	if err != nil && host.CodeOf(err) == host.CodeInternal {
-		return nil, fileError(path, err)
+		return nil, s.reader.fileError(path, err)
 	}
 	return body, err
 }
 
-func fileError(path string, err error) error {
+func (r *Reader) fileError(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return host.Errorf(host.CodeNotFound, "there is no file %s", path).WithHint("check the path; it is on the machine that runs the portal")
 	case errors.Is(err, fs.ErrPermission):
 		return host.Errorf(host.CodeForbidden, "the portal may not read %s", path).WithHint("let the user that runs the portal read it")
 	case strings.Contains(err.Error(), "escapes"):
-		return outside(path)
+		return r.outside(path)
 	default:
 		return host.Errorf(host.CodeUpstream, "reading %s: %w", path, err).WithHint("check the file")
 	}

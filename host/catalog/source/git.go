@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
@@ -218,8 +219,17 @@ func gitError(ctx context.Context, g gitTarget, err error) error {
 			WithHint("check the address and whether the repository is public")
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return host.Errorf(host.CodeNotFound, "the repository %s is empty", g.repo).WithHint("push a commit with a %s", defaultFile)
+	case noGit(err):
+		return host.Errorf(host.CodeUpstream, "%s did not answer as a git server does", g.repo).
+			WithHint("check that this is the address that git clone takes; register a single file with type url")
 	}
 	return upstream(ctx, g.repo, err)
+}
+
+// noGit reports whether an answer was not in git's protocol.
+func noGit(err error) bool {
+	var odd *packp.ErrUnexpectedData
+	return errors.As(err, &odd) || errors.Is(err, packp.ErrEmptyInput) || errors.Is(err, pktline.ErrInvalidPktLen)
 }
 
 func (s *session) filesOf(tree *object.Tree, g gitTarget) ([]File, error) {

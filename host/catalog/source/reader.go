@@ -17,6 +17,8 @@ type Settings struct {
 	// Roots are the folders below which file locations may be. None means that
 	// files are refused.
 	Roots []string
+	// OutsideHint tells a person what to do about a file that is below no root.
+	OutsideHint string
 	// WorkDir is what relative file targets are relative to; the process's
 	// working directory by default.
 	WorkDir string
@@ -71,6 +73,9 @@ func New(s Settings) (*Reader, error) {
 	if s.UserAgent == "" {
 		s.UserAgent = "callboard/" + host.Version
 	}
+	if s.OutsideHint == "" {
+		s.OutsideHint = "move it below a folder that the portal reads catalog files from; its operator knows which"
+	}
 	var err error
 	if s.WorkDir, err = filepath.Abs(s.WorkDir); err != nil {
 		return nil, fmt.Errorf("finding the working directory: %w", err)
@@ -84,7 +89,7 @@ func New(s Settings) (*Reader, error) {
 		if err != nil {
 			r.Close()
 			return nil, host.Errorf(host.CodeInvalid, "the catalog root %q cannot be opened: %w", path, err).
-				WithHint("create the folder, or remove it from the roots of file locations")
+				WithHint("create the folder, or remove the file location in it from the configuration")
 		}
 		r.roots = append(r.roots, root{path: filepath.Clean(path), dir: dir})
 	}

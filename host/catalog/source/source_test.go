@@ -118,6 +118,16 @@ func TestFile(t *testing.T) {
 			t.Errorf("kept: %+v, %v", c, err)
 		}
 	})
+	t.Run("OutsideSaysWhatToDoAndNotWhereThePortalRuns", func(t *testing.T) {
+		s := settings
+		s.Roots, s.OutsideHint = []string{dir + "/sub"}, "put it into the shelf"
+		for _, target := range []string{"a.yaml", "~/a.yaml", "./sub/../a.yaml", "/elsewhere/a.yaml"} {
+			_, err := read(t, open(t, s), "file", target, "")
+			if host.CodeOf(err) != host.CodeForbidden || strings.Contains(err.Error(), dir) || host.AsError(err).Hint != s.OutsideHint || !strings.Contains(err.Error(), target) {
+				t.Errorf("%s: %v (%s)", target, err, host.AsError(err).Hint)
+			}
+		}
+	})
 	t.Run("ErrNoRoots", func(t *testing.T) {
 		if _, err := read(t, open(t, Settings{}), "file", dir+"/a.yaml", ""); host.CodeOf(err) != host.CodeForbidden {
 			t.Error(err)
@@ -146,7 +156,8 @@ func TestResolve(t *testing.T) {
 		{Address{"url", "https://x.test/a/b.yaml"}, "", "ftp://x.test/", string(host.CodeInvalid)},
 		{Address{}, "url", "https://me:secret@x.test/", string(host.CodeInvalid)},
 		{Address{}, "url", "nowhere", string(host.CodeInvalid)},
-		{Address{}, "file", "x.yaml", "file:/portal/x.yaml"},
+		{Address{}, "file", "x.yaml", string(host.CodeForbidden)},
+		{Address{}, "file", "/x/../y.yaml", "file:/y.yaml"},
 		{Address{}, "smb", "x", string(host.CodeInvalid)},
 		{Address{}, "git", "https://x.test/r.git/a/b.yaml", "git:https://x.test/r.git//a/b.yaml"},
 		{Address{}, "git", "https://x.test/r.git#dev:a/*.yaml", "git:https://x.test/r.git//a/*.yaml?ref=dev"},
@@ -462,4 +473,19 @@ func TestGit(t *testing.T) {
 			t.Errorf("%q, %v", bodies(c), err)
 		}
 	})
+}
+
+func TestServersThatAreNoGitServersAreCalledSo(t *testing.T) {
+	for name, body := range map[string]string{
+		"nothing": "", "a page": "<!DOCTYPE html><title>Hello</title>", "a wrong greeting": "0009hello0000",
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }))
+			defer server.Close()
+			_, err := read(t, open(t, Settings{Allow: allow(t, server.URL)}), "git", server.URL+"/r.git", "")
+			if host.CodeOf(err) != host.CodeUpstream || !strings.Contains(err.Error(), "did not answer as a git server") {
+				t.Error(err)
+			}
+		})
+	}
 }
