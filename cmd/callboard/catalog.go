@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,14 +54,11 @@ func newCatalogRegisterCommand() *cobra.Command {
 	var typ string
 	cmd := serverCommand("register TARGET", "Register a location, or see what it would add", cobra.ExactArgs(1),
 		func(ctx context.Context, cmd *cobra.Command, args []string, c *client) error {
-			target := args[0]
-			if abs, ok := localFile(target); ok {
-				target = abs
+			typ, target, err := locationAt(typ, args[0])
+			if err != nil {
+				return err
 			}
-			body := map[string]string{"target": target}
-			if typ != "" {
-				body["type"] = typ
-			}
+			body := map[string]string{"type": typ, "target": target}
 			query := url.Values{}
 			if dryRun {
 				query.Set("dryRun", "true")
@@ -71,27 +69,45 @@ func newCatalogRegisterCommand() *cobra.Command {
 			}
 			return printReport(cmd, raw)
 		})
-	cmd.Example = "  callboard catalog register https://github.com/acme/shop/blob/main/catalog-info.yaml --dry-run"
+	cmd.Long = "Registers a location: the URL of a file, a git repository, or a file on the server's machine below one of\n" +
+		"the folders that the server reads (see docs/operate.md). Backstage's form type:target is understood."
+	cmd.Example = "  callboard catalog register https://github.com/acme/shop/blob/main/catalog-info.yaml --dry-run\n" +
+		"  callboard catalog register https://git.example.com/acme/shop.git//catalog-info.yaml?ref=main\n" +
+		"  callboard catalog register ./data/catalog/shop.yaml"
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only say what would be added, and what is wrong")
 	cmd.Flags().StringVar(&typ, "type", "", "url, git or file (guessed from the target)")
 	return cmd
 }
 
-// localFile makes a path on this machine absolute, as a server beside us needs
-// it.
-func localFile(target string) (string, bool) {
-	if strings.Contains(target, "://") {
-		return "", false
+// locationAt reads a location as a person writes it: a target or Backstage's
+// type:target. A path means a file of the folder that the person is in, so it
+// is made absolute here: the server is in another one.
+func locationAt(typ, target string) (string, string, error) {
+	if typ != "" && !slices.Contains([]string{"url", "git", "file"}, typ) {
+		return "", "", usageError{fmt.Errorf("--type %q is none of url, git, file", typ)}
 	}
-	if _, err := os.Stat(target); err != nil {
-		return "", false
+	typ, target = catalog.SplitAddress(typ, target)
+	path := strings.TrimPrefix(target, "file://")
+	if typ != "file" || path == "" {
+		return typ, target, nil
 	}
-	abs, err := filepath.Abs(target)
-	return abs, err == nil
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", "", fmt.Errorf("finding your home folder: %w", err)
+		}
+		path = filepath.Join(home, rest)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", "", fmt.Errorf("finding the folder you are in: %w", err)
+	}
+	return typ, path, nil
 }
 
-// printReport prints what reading a location did. A dry run that found
-// problems fails, so that it can guard a merge.
+// printReport prints what reading a location did. It fails where there are
+// problems, so that it can guard a merge; what is in order is registered
+// nevertheless.
 func printReport(cmd *cobra.Command, raw json.RawMessage) error {
 	var r catalogReport
 	if err := json.Unmarshal(raw, &r); err != nil {
@@ -106,11 +122,14 @@ func printReport(cmd *cobra.Command, raw json.RawMessage) error {
 	} else {
 		err = printReportTable(cmd, r)
 	}
-	if err == nil && len(r.Problems) > 0 && (r.DryRun || len(r.Added)+len(r.Changed)+len(r.Unchanged) == 0) {
-		return host.Errorf(host.CodeInvalid, "%s in %s.", plural(len(r.Problems), "problem"), printable(r.Location.Target)).
-			WithHint("Correct the files and run the command again.")
+	if err != nil || len(r.Problems) == 0 {
+		return err
 	}
-	return err
+	failure := host.Errorf(host.CodeInvalid, "%s in %s.", plural(len(r.Problems), "problem"), printable(r.Location.Target))
+	if r.DryRun {
+		return failure.WithHint("Correct the files and run the command again.")
+	}
+	return failure.WithHint("What is in order is in the catalog. Correct the rest, then: callboard catalog refresh %s", r.Location.ID)
 }
 
 func printReportTable(cmd *cobra.Command, r catalogReport) error {

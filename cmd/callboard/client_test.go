@@ -104,7 +104,8 @@ func TestClientCommands(t *testing.T) {
 		{"EntityAsJSON", "catalog get component:default/a -o json", 0, `"kind": "Component"`},
 		{"EntityAbsent", "catalog get nope", 1, "!Hint: Look again."},
 		{"Register", "catalog register https://example.com/x.yaml", 0, "added  component:default/a"},
-		{"RefreshLocation", "catalog refresh l1", 0, "!a.yaml:3: odd (fix it)"},
+		{"RefreshWithProblems", "catalog refresh l1", 1, "!a.yaml:3: odd (fix it)"},
+		{"RegisterTypeUnknown", "catalog register x --type smb", 2, "!none of url, git, file"},
 		{"RefreshEntity", "catalog refresh component:a", 0, "Location l1"},
 		{"ConfigureNothing", "plugin configure greeter", 2, "!say what to set"},
 		{"SecretOnCommandLine", "plugin configure greeter --secret key=hunter2", 2, "!would be seen by others"},
@@ -112,6 +113,8 @@ func TestClientCommands(t *testing.T) {
 		{"WrongArguments", "catalog get", 2, "!accepts 1 arg"},
 		{"WrongServer", "plugin list --server ftp://x", 2, "!not an http or https URL"},
 		{"NoSuchRef", "plugin install ./nowhere", 1, "!no folder, no packaged file"},
+		{"NoSuchBundled", "plugin install acme/zzz", 1, "!plugin list --bundled"},
+		{"NoSuchBundledByShortName", "plugin inspect zzz", 1, "!\"zzz\" is no folder"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			copied := map[string][]string{}
@@ -156,6 +159,47 @@ func TestInstallCommand(t *testing.T) {
 		}
 		if !strings.Contains(errOut, "HTTP to https://example.com, private addresses too, signed in by the host with the secret key") || !strings.Contains(errOut, "because: To greet.") {
 			t.Errorf("the permissions are not shown: %s", errOut)
+		}
+	})
+	t.Run("BundledByShortNameAndVersion", func(t *testing.T) {
+		for ref, sent := range map[string]string{"greeter": "greeter", "acme/greeter@1.0.0": "acme/greeter", "greeter@v1.0.0": "greeter"} {
+			s := newCanned(t, base())
+			code, _, errOut := command(t, "", "plugin", "install", ref, "--yes")
+			if code != 0 || !strings.Contains(s.bodies[1], `"bundled":"`+sent+`"`) {
+				t.Errorf("%s: exit %d: %s; sent %q", ref, code, errOut, s.bodies)
+			}
+		}
+		s := newCanned(t, base())
+		code, _, errOut := command(t, "", "plugin", "install", "acme/greeter@9.0.0", "--yes")
+		if code != 1 || !strings.Contains(errOut, "version 1.0.0 does") || len(s.asked) != 1 {
+			t.Errorf("exit %d: %s; asked %q", code, errOut, s.asked)
+		}
+	})
+	t.Run("WhatLacksIsFollowedByTheNextCommand", func(t *testing.T) {
+		off := strings.Replace(greeterInstance, `"state":"active"`, `"state":"disabled"`, 1)
+		a := base()
+		a["POST /api/v1/plugins"] = []string{strings.Replace(off, `"grants"`, `"missing":["key"],"grants"`, 1)}
+		a["PUT /api/v1/plugins/greeter/config"] = []string{off}
+		a["POST /api/v1/plugins/greeter/enable"] = []string{greeterInstance}
+		s := newCanned(t, a)
+		file := filepath.Join(t.TempDir(), "c.yaml")
+		if err := os.WriteFile(file, []byte("tone: warm\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct{ args, next string }{
+			{"plugin install greeter --yes", "Next: callboard plugin configure greeter --config FILE --secret key=@FILE --enable\n"},
+			{"plugin configure greeter --config " + file, "Next: callboard plugin enable greeter\n"},
+		} {
+			if code, _, errOut := command(t, "", strings.Fields(step.args)...); code != 0 || !strings.HasSuffix(errOut, step.next) {
+				t.Errorf("%s: exit %d: %s", step.args, code, errOut)
+			}
+		}
+		code, out, errOut := command(t, "", "plugin", "configure", "greeter", "--config", file, "--enable")
+		if last := s.asked[len(s.asked)-1]; code != 0 || !strings.Contains(out, "active") || !strings.HasSuffix(last, "/enable") || strings.Contains(errOut, "Next") {
+			t.Errorf("exit %d: %s %s; asked %s", code, out, errOut, last)
+		}
+		if _, _, errOut := command(t, "", "plugin", "install", "greeter", "--yes", "--disabled"); strings.Contains(errOut, "Next") {
+			t.Errorf("who wants it switched off is told to go on: %s", errOut)
 		}
 	})
 	t.Run("FileWithConfigAndSecret", func(t *testing.T) {
@@ -336,5 +380,31 @@ func TestValidateCommand(t *testing.T) {
 	}
 	if code, _, _ := command(t, "", "catalog", "validate", filepath.Join(dir, "none.yaml")); code != 1 {
 		t.Errorf("exit %d for a file that is not there", code)
+	}
+}
+
+func TestRegisterMakesPathsAbsolute(t *testing.T) {
+	here, home := t.TempDir(), t.TempDir()
+	t.Chdir(here)
+	t.Setenv("HOME", home)
+	for given, want := range map[string]string{
+		"a.yaml": `{"target":"` + here + `/a.yaml","type":"file"}`, "./sub/*.yaml": `{"target":"` + here + `/sub/*.yaml","type":"file"}`,
+		"file:../a.yaml": `{"target":"` + filepath.Dir(here) + `/a.yaml","type":"file"}`, "~/a.yaml": `{"target":"` + home + `/a.yaml","type":"file"}`,
+		"file:/abs/a.yaml": `{"target":"/abs/a.yaml","type":"file"}`, "file:///abs/a.yaml": `{"target":"/abs/a.yaml","type":"file"}`,
+		"url:https://a.test/b.yaml": `{"target":"https://a.test/b.yaml","type":"url"}`, "https://a.test/b.git": `{"target":"https://a.test/b.git","type":"git"}`,
+	} {
+		s := newCanned(t, map[string][]string{"POST /api/v1/locations": {`{"location":{"id":"l1"}}`}})
+		if code, _, errOut := command(t, "", "catalog", "register", given); code != 0 || s.bodies[0] != want {
+			t.Errorf("%s: exit %d %s; sent %s, want %s", given, code, errOut, s.bodies[0], want)
+		}
+	}
+}
+
+func TestRegisterFailsWhereThereAreProblems(t *testing.T) {
+	for _, status := range []string{"ok", "error"} {
+		newCanned(t, map[string][]string{"POST /api/v1/locations": {`{"location":{"id":"l1","status":"` + status + `","target":"u"},"added":["component:default/a"],"problems":[{"message":"odd"}]}`}})
+		if code, out, errOut := command(t, "", "catalog", "register", "https://a.test/b.yaml"); code != 1 || !strings.Contains(out, "added") || !strings.Contains(errOut, "callboard catalog refresh l1") {
+			t.Errorf("%s: exit %d\n%s%s", status, code, out, errOut)
+		}
 	}
 }

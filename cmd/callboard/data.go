@@ -31,11 +31,12 @@ type data struct {
 	auth    *auth.Service
 }
 
-// loadConfig reads flags, environment and file.
+// loadConfig reads flags, environment and file. A value that makes no sense is
+// wrong usage, wherever it was said.
 func loadConfig(cmd *cobra.Command) (config.Config, error) {
 	c, err := config.Load(cmd.Flags(), os.LookupEnv)
 	if err != nil {
-		return c, err
+		return c, usageError{err}
 	}
 	for _, w := range c.Warnings {
 		fmt.Fprintf(cmd.ErrOrStderr(), "Warning: %s\n", w)

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/callboard-dev/callboard/host/config"
 )
 
 // deadline bounds each wait of the journey; a guest may have to be compiled on
@@ -410,13 +412,16 @@ func TestUsage(t *testing.T) {
 		code int
 		says string
 	}{
-		"an unknown flag is wrong usage":               {[]string{"serve", "--moon"}, exitUsage, "--help"},
-		"an unknown command is wrong usage":            {[]string{"dance"}, exitUsage, "dance"},
-		"a missing argument is wrong usage":            {[]string{"tenant", "create"}, exitUsage, "arg"},
-		"a tenant name with SQL in it is refused":      {[]string{"tenant", "create", "a'; DROP TABLE tenants;--", "--data", t.TempDir()}, exitFailed, "Hint"},
-		"a data directory that is a file is explained": {[]string{"migrate", "--data", "main.go"}, exitFailed, "--data"},
-		"help is no error":                             {[]string{"--help"}, exitDone, ""},
-		"an unknown tenant is named":                   {[]string{"tenant", "show", "nobody", "--data", t.TempDir()}, exitFailed, "nobody"},
+		"an unknown flag is wrong usage":                   {[]string{"serve", "--moon"}, exitUsage, "--help"},
+		"an unknown command is wrong usage":                {[]string{"dance"}, exitUsage, "dance"},
+		"a missing argument is wrong usage":                {[]string{"tenant", "create"}, exitUsage, "arg"},
+		"a tenant name with SQL in it is refused":          {[]string{"tenant", "create", "a'; DROP TABLE tenants;--", "--data", t.TempDir()}, exitFailed, "Hint"},
+		"a data directory that is a file is explained":     {[]string{"migrate", "--data", "main.go"}, exitFailed, "--data"},
+		"a value that is none of the words is wrong usage": {[]string{"serve", "--log-level", "nope", "--data", t.TempDir()}, exitUsage, "--log-level"},
+		"every wrong value is told":                        {[]string{"serve", "--log-level", "nope", "--listen", "127.0.0.1:99999", "--data", t.TempDir()}, exitUsage, "99999"},
+		"a role that is none is wrong usage":               {[]string{"token", "create", "--role", "boss", "--data", t.TempDir()}, exitUsage, "boss"},
+		"help is no error":                                 {[]string{"--help"}, exitDone, ""},
+		"an unknown tenant is named":                       {[]string{"tenant", "show", "nobody", "--data", t.TempDir()}, exitFailed, "nobody"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.t = t
@@ -425,6 +430,34 @@ func TestUsage(t *testing.T) {
 				t.Errorf("exit %d, want %d; %q lacks %q", code, c.code, errOut, c.says)
 			}
 		})
+	}
+}
+
+func TestFileRoots(t *testing.T) {
+	for target, want := range map[string]string{
+		"/srv/a/all.yaml": "/srv/a", "/srv/a/**/catalog-info.yaml": "/srv/a", "/srv/a/b*/x.yaml": "/srv/a", "/srv/[ab].yaml": "/srv", "/*.yaml": "/",
+	} {
+		roots := fileRoots(config.Config{Data: "/d", Locations: []config.Location{{Type: "url", Target: "https://a.test/*"}, {Type: "file", Target: target}}})
+		if got := strings.Join(roots, " "); got != "/d/catalog "+want {
+			t.Errorf("%s: roots %s, want %s", target, got, want)
+		}
+	}
+}
+
+func TestFirstSteps(t *testing.T) {
+	data := t.TempDir()
+	s := start(t, data)
+	s.until("the first steps", func() bool { return strings.Contains(s.out.String(), "user create") })
+	for _, line := range regexp.MustCompile(`callboard (.+)`).FindAllStringSubmatch(s.out.String(), -1) {
+		out := s.cli(strings.Fields(line[1])...)
+		if strings.Contains(line[1], "user create") && !strings.Contains(out, s.url+"/login/link") {
+			t.Errorf("the link leads elsewhere: %s", out)
+		}
+	}
+	s.token = strings.TrimSpace(s.cli("token", "create", "--role", "admin", "--data", data))
+	_, errOut, code := s.try("catalog", "register", "/elsewhere/x.yaml")
+	if code != exitFailed || !strings.Contains(errOut, "folder catalog of the portal's data directory") || strings.Contains(errOut, data) {
+		t.Errorf("exit %d %s", code, errOut)
 	}
 }
 

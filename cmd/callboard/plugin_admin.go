@@ -226,6 +226,7 @@ func newPluginInspectCommand() *cobra.Command {
 
 func newPluginConfigureCommand() *cobra.Command {
 	var in pluginInputs
+	var enable bool
 	cmd := serverCommand("configure NAME", "Set a plugin's configuration and secrets", cobra.ExactArgs(1),
 		func(ctx context.Context, cmd *cobra.Command, args []string, c *client) error {
 			body, err := in.read(cmd)
@@ -239,9 +240,18 @@ func newPluginConfigureCommand() *cobra.Command {
 			if err := c.do(ctx, request{method: http.MethodPut, path: pluginPath(args[0]) + "/config"}, body, &p); err != nil {
 				return err
 			}
-			return printPlugin(cmd, p)
+			if !enable {
+				err := printPlugin(cmd, p)
+				sayNext(cmd, p, "")
+				return err
+			}
+			if err := c.do(ctx, request{method: http.MethodPost, path: pluginPath(args[0]) + "/enable"}, nil, &p); err != nil {
+				return err
+			}
+			return settle(ctx, cmd, c, p)
 		})
-	cmd.Example = "  callboard plugin configure prometheus --config prometheus.yaml --secret token=@token.txt"
+	cmd.Example = "  callboard plugin configure prometheus --config prometheus.yaml --secret token=@token.txt --enable"
+	cmd.Flags().BoolVar(&enable, "enable", false, "switch the plugin on afterwards")
 	in.flags(cmd)
 	return cmd
 }

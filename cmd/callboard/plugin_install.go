@@ -26,15 +26,16 @@ import (
 const settleWithin = 5 * time.Minute
 
 // release is a plugin to be installed: the bytes of its package, or its name
-// among those that come with the host.
+// among those that come with the host, with the version that is wanted, if any.
 type release struct {
-	bundled string
-	packed  []byte
+	bundled, version string
+	packed           []byte
 }
 
-var pluginRef = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*$`)
+var pluginRef = regexp.MustCompile(`^((?:[a-z0-9][a-z0-9-]*/)?[a-z0-9][a-z0-9-]*)(?:@v?([0-9][0-9A-Za-z.+-]*))?$`)
 
-// openRelease understands REF: a folder, a packaged file, or namespace/name.
+// openRelease understands REF: a folder, a packaged file, or the name of a
+// plugin that comes with the host: [namespace/]name[@version].
 func openRelease(ref string) (release, error) {
 	info, err := os.Stat(ref)
 	switch {
@@ -50,10 +51,15 @@ func openRelease(ref string) (release, error) {
 			return release{}, fmt.Errorf("reading the packaged file: %w", err)
 		}
 		return release{packed: raw}, nil
-	case pluginRef.MatchString(ref):
-		return release{bundled: ref}, nil
 	}
-	return release{}, host.Errorf(host.CodeNotFound, "%q is no folder, no packaged file and no plugin that comes with the host.", ref).
+	if m := pluginRef.FindStringSubmatch(ref); m != nil {
+		return release{bundled: m[1], version: m[2]}, nil
+	}
+	return release{}, noRelease(ref)
+}
+
+func noRelease(ref string) error {
+	return host.Errorf(host.CodeNotFound, "%q is no folder, no packaged file and no plugin that comes with the host.", ref).
 		WithHint("callboard plugin list --bundled shows what comes with the host; callboard plugin package makes a packaged file.")
 }
 
@@ -111,10 +117,17 @@ func previewOf(ctx context.Context, c *client, ref string) (releasePreview, rele
 		return p, rel, err
 	}
 	if err := c.do(ctx, req, nil, &p.Raw); err != nil {
+		if rel.packed == nil && host.CodeOf(err) == host.CodeNotFound {
+			err = noRelease(ref)
+		}
 		return p, rel, err
 	}
 	if err := json.Unmarshal(p.Raw, &p); err != nil {
 		return p, rel, fmt.Errorf("reading the server's preview: %w", err)
+	}
+	if rel.version != "" && rel.version != p.Version {
+		return p, rel, host.Errorf(host.CodeNotFound, "Version %s of %s does not come with the host; version %s does.", rel.version, p.ID, p.Version).
+			WithHint("Leave the version out, or install a folder or packaged file of that version.")
 	}
 	return p, rel, nil
 }
@@ -225,9 +238,13 @@ func newPluginInstallCommand() *cobra.Command {
 			if err := c.do(ctx, req, nil, &done); err != nil {
 				return err
 			}
-			return settle(ctx, cmd, c, done)
+			if err := settle(ctx, cmd, c, done); err != nil || disabled {
+				return err
+			}
+			sayNext(cmd, done, "--config FILE")
+			return nil
 		})
-	cmd.Example = "  callboard plugin install callboard/prometheus --config prometheus.yaml\n  callboard plugin install ./hello-plugin --yes"
+	cmd.Example = "  callboard plugin install prometheus --config prometheus.yaml\n  callboard plugin install ./hello-plugin --yes"
 	cmd.Flags().BoolVar(&yes, "yes", false, "grant the permissions shown, without asking")
 	cmd.Flags().BoolVar(&disabled, "disabled", false, "install without enabling")
 	in.flags(cmd)
@@ -300,6 +317,22 @@ func consent(cmd *cobra.Command, yes bool, question string) error {
 		return host.Errorf(host.CodeForbidden, "Not agreed: nothing was changed.")
 	}
 	return nil
+}
+
+// sayNext says by which command a plugin that is not switched on gets to work:
+// by giving it what it lacks, and switching it on.
+func sayNext(cmd *cobra.Command, p pluginItem, lacks string) {
+	if p.State != "disabled" {
+		return
+	}
+	for _, name := range p.Missing {
+		lacks += " --secret " + name + "=@FILE"
+	}
+	next := "enable " + p.Name
+	if lacks = strings.TrimSpace(lacks); lacks != "" {
+		next = "configure " + p.Name + " " + lacks + " --enable"
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "Next: callboard plugin %s\n", printable(next))
 }
 
 // settle waits until a plugin has left its passing states, showing how far its

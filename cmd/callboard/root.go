@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -45,7 +46,21 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 }
 
 // printError writes what happened, each field that is wrong, and what to do.
+// Of mistakes that were found together it writes each.
 func printError(w io.Writer, err error) {
+	var usage usageError
+	if errors.As(err, &usage) {
+		err = usage.err
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var e *host.Error
+		if parts := joined.Unwrap(); !slices.ContainsFunc(parts, func(part error) bool { return !errors.As(part, &e) }) {
+			for _, part := range parts {
+				printError(w, part)
+			}
+			return
+		}
+	}
 	var e *host.Error
 	if !errors.As(err, &e) {
 		fmt.Fprintf(w, "Error: %v\n", err)

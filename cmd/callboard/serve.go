@@ -150,7 +150,7 @@ func (p *portal) openCatalog() error {
 		}
 	}
 	reader, err := source.New(source.Settings{
-		Roots: fileRoots(p.config), Allow: readingAllow(p.config),
+		Roots: fileRoots(p.config), OutsideHint: outsideHint, Allow: readingAllow(p.config),
 	})
 	if err != nil {
 		return err
@@ -262,5 +262,7 @@ func (p *portal) welcome(ctx context.Context, c config.Config, out io.Writer, ma
 	}
 	if c.Demo {
 		p.welcomeToDemo(ctx, out, url)
+		return
 	}
+	p.sayFirstSteps(ctx, out, url)
 }

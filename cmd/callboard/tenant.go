@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,20 @@ func newTenantCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(newTenantCreateCommand(), newTenantListCommand(), newTenantShowCommand(), newTenantDeleteCommand())
 	return cmd
+}
+
+// sayFirstSteps says how to get into a portal that has no tenant.
+func (p *portal) sayFirstSteps(ctx context.Context, out io.Writer, url string) {
+	tenants, err := p.tenants.List(ctx)
+	if err != nil || len(tenants) > 0 {
+		return
+	}
+	data := " --data " + p.config.Data
+	if p.config.DatabaseURL != "" {
+		data += " --database-url ..."
+	}
+	fmt.Fprintf(out, "  There is no tenant yet. Make one, and somebody who may sign in to it:\n"+
+		"    callboard tenant create acme%s\n    callboard user create you@example.com --tenant acme --role admin%s --base-url %s\n", data, data, url)
 }
 
 func newTenantCreateCommand() *cobra.Command {

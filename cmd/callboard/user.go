@@ -45,8 +45,50 @@ func tenantOf(ctx context.Context, d *data, slug string) (host.Tenant, error) {
 	return host.Tenant{}, usageError{fmt.Errorf("there are %d tenants: name one with --tenant", len(tenants))}
 }
 
+// roleFlag is the flag --role; a word that is no role is wrong usage.
+type roleFlag struct{ role *host.Role }
+
+// String implements pflag.Value.
+func (f roleFlag) String() string {
+	if f.role == nil {
+		return ""
+	}
+	return string(*f.role)
+}
+
+// Type implements pflag.Value.
+func (roleFlag) Type() string { return "role" }
+
+// Set implements pflag.Value.
+func (f roleFlag) Set(s string) error {
+	if !host.Role(s).Valid() {
+		return fmt.Errorf("%q is none of admin, member, viewer", s)
+	}
+	*f.role = host.Role(s)
+	return nil
+}
+
+func addRoleFlag(cmd *cobra.Command, role *host.Role, def host.Role) {
+	*role = def
+	cmd.Flags().Var(roleFlag{role}, "role", "admin, member or viewer")
+	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(
+		[]string{string(host.RoleAdmin), string(host.RoleMember), string(host.RoleViewer)}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// showLinkFlags shows the settings that a sign-in link is made of.
+func showLinkFlags(cmd *cobra.Command) {
+	for name, usage := range map[string]string{
+		"base-url": "URL under which people reach the portal; the link begins with it",
+		"listen":   "address on which the portal listens, for the link where there is no --base-url",
+	} {
+		f := cmd.Flags().Lookup(name)
+		f.Hidden, f.Usage = false, usage
+	}
+}
+
 func newUserCreateCommand() *cobra.Command {
-	var tenant, name, role string
+	var tenant, name string
+	var role host.Role
 	var stdin bool
 	cmd := operatorCommand("create EMAIL", "Create a user and print a one-time sign-in link", cobra.ExactArgs(1),
 		func(ctx context.Context, cmd *cobra.Command, args []string, d *data) error {
@@ -54,7 +96,7 @@ func newUserCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n := auth.NewUser{Email: args[0], Name: name, Role: host.Role(role)}
+			n := auth.NewUser{Email: args[0], Name: name, Role: role}
 			if stdin {
 				line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
 				if n.Password = strings.TrimRight(line, "\r\n"); n.Password == "" {
@@ -70,8 +112,9 @@ func newUserCreateCommand() *cobra.Command {
 	cmd.Example = "  callboard user create ann@example.com --tenant acme --role admin --data ./data"
 	cmd.Flags().StringVar(&tenant, "tenant", "", "the tenant's slug (not needed with one tenant only)")
 	cmd.Flags().StringVar(&name, "name", "", "the person's name")
-	cmd.Flags().StringVar(&role, "role", string(host.RoleMember), "admin, member or viewer")
+	addRoleFlag(cmd, &role, host.RoleMember)
 	cmd.Flags().BoolVar(&stdin, "password-stdin", false, "read a password from standard input")
+	showLinkFlags(cmd)
 	addOutputFlag(cmd)
 	return cmd
 }
@@ -142,6 +185,7 @@ func newUserLinkCommand() *cobra.Command {
 				WithHint("callboard user list --tenant %s shows them.", t.Slug)
 		})
 	cmd.Flags().StringVar(&tenant, "tenant", "", "the tenant's slug (not needed with one tenant only)")
+	showLinkFlags(cmd)
 	addOutputFlag(cmd)
 	return cmd
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/callboard-dev/callboard/host"
@@ -83,6 +84,12 @@ func ownRoots(c config.Config) []string {
 	return roots
 }
 
+// outsideHint tells who registers a file elsewhere what to do. It names no
+// folder of this machine.
+const outsideHint = "copy it into the folder catalog of the portal's data directory (serve --data); or let the operator name it, " +
+	"or a file beside it, under catalog.locations of the configuration file with type: file; " +
+	"a portal that runs with --development reads below its working directory too"
+
 // fileRoots are the folders below which file locations may be registered: our
 // own, those of the configuration's file locations, and in development the
 // working directory.
@@ -93,10 +100,20 @@ func fileRoots(c config.Config) []string {
 	}
 	for _, l := range c.Locations {
 		if l.Type == "file" {
-			roots = append(roots, filepath.Dir(l.Target))
+			roots = append(roots, folderOf(l.Target))
 		}
 	}
 	return roots
+}
+
+// folderOf returns the folder that a path is in; of a pattern, the one above
+// its first wildcard.
+func folderOf(target string) string {
+	if i := strings.IndexAny(target, "*?["); i >= 0 {
+		target = target[:i]
+		return filepath.Clean(target[:strings.LastIndexByte(target, filepath.Separator)+1])
+	}
+	return filepath.Dir(target)
 }
 
 // readingAllow turns backend.reading.allow into the catalog's settings.
