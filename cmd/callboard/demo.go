@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -210,11 +212,14 @@ func (p *portal) demoInstance(ctx context.Context, c host.Caller, d demoPlugin, 
 		return err
 	}
 	before, _ := settings[d.key].(string)
-	if !strings.HasPrefix(before, "http://127.0.0.1:") {
+	if !p.simulated(d, before) {
 		return nil
 	}
 	url, err := simulate(ctx, h, before)
 	if err != nil || url == before {
+		return err
+	}
+	if err := p.noteSimulated(d, url); err != nil {
 		return err
 	}
 	settings[d.key] = url
@@ -226,15 +231,41 @@ func (p *portal) demoInstance(ctx context.Context, c host.Caller, d demoPlugin, 
 	return err
 }
 
+// demoNote is a file in which the demo notes what it did with a plugin.
+func (p *portal) demoNote(d demoPlugin, ext string) string {
+	return filepath.Join(p.config.Data, "demo", strings.ReplaceAll(d.name, "/", "-")+ext)
+}
+
+// simulated reports whether the demo itself pointed the plugin at url: any
+// other address is somebody's wish.
+func (p *portal) simulated(d demoPlugin, url string) bool {
+	noted, err := os.ReadFile(p.demoNote(d, ".simulated"))
+	return err == nil && url != "" && slices.Contains(strings.Fields(string(noted)), url)
+}
+
+// noteSimulated notes an address before a plugin is pointed at it, so that a
+// kill in between leaves nothing that cannot be told.
+func (p *portal) noteSimulated(d demoPlugin, url string) error {
+	f, err := os.OpenFile(p.demoNote(d, ".simulated"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(f, url)
+	return errors.Join(err, f.Close())
+}
+
 // installDemo installs a plugin of the demo, once: its absence afterwards is
 // somebody's wish. One that was not built is left out.
 func (p *portal) installDemo(ctx context.Context, c host.Caller, d demoPlugin, h http.Handler) error {
-	mark := filepath.Join(p.config.Data, "demo", strings.ReplaceAll(d.name, "/", "-")+".installed")
+	mark := p.demoNote(d, ".installed")
 	if _, err := os.Stat(mark); err == nil {
 		return nil
 	}
 	url, err := simulate(ctx, h, "")
 	if err != nil {
+		return err
+	}
+	if err := p.noteSimulated(d, url); err != nil {
 		return err
 	}
 	config, err := json.Marshal(map[string]string{d.key: url})
