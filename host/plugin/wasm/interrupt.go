@@ -24,6 +24,14 @@ const (
 	// bulkBetween is how many bulk operations (each may move all of the
 	// memory) go by without a look.
 	bulkBetween = 8
+	// maxBranches and maxBulk bound one function: the compiler's work grows
+	// with their square. Compilers of languages stay far below.
+	maxBranches = 20_000
+	maxBulk     = 1_000
+	// maxEffort bounds a module: the sum of the squares of its functions'
+	// branches. It is about half a minute of compiling; a Go guest of 10 MB
+	// needs a tenth of it.
+	maxEffort = 1_000_000_000
 )
 
 // pause is a loop that does nothing: loop, no result, end.
@@ -62,14 +70,18 @@ func interruptibleFunctions(section []byte) ([]byte, error) {
 		return nil, err
 	}
 	out := binary.AppendUvarint(nil, uint64(n))
+	effort := 0
 	for i := range n {
 		body, err := r.bytes()
 		if err != nil {
 			return nil, fmt.Errorf("function %d: %w", i, err)
 		}
-		body, err = interruptibleFunction(body)
+		body, branches, err := interruptibleFunction(body)
 		if err != nil {
 			return nil, fmt.Errorf("function %d: %w", i, err)
+		}
+		if effort += branches * branches; effort > maxEffort {
+			return nil, errors.New("its functions have so many branches that compiling them would take minutes")
 		}
 		out = binary.AppendUvarint(out, uint64(len(body)))
 		out = append(out, body...)
@@ -78,30 +90,34 @@ func interruptibleFunctions(section []byte) ([]byte, error) {
 }
 
 // interruptibleFunction puts pauses into one function: its locals, then its
-// instructions.
-func interruptibleFunction(body []byte) ([]byte, error) {
+// instructions. It returns how many branches the function has.
+func interruptibleFunction(body []byte) (out []byte, branches int, err error) {
 	r := &reader{body}
 	groups, err := r.u32()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for range groups {
 		if _, err := r.u32(); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if err := r.skip(1); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	locals := len(body) - len(r.b)
 	scan, err := scanInstructions(r.b)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
+	}
+	if scan.branches > maxBranches || len(scan.bulk) > maxBulk {
+		return nil, 0, fmt.Errorf("it has %d branches and %d bulk operations, at most %d and %d are compiled",
+			scan.branches, len(scan.bulk), maxBranches, maxBulk)
 	}
 	if !scan.needed(len(r.b)) && len(scan.bulk) <= bulkBetween {
-		return body, nil
+		return body, scan.branches, nil
 	}
-	out := slices.Clone(body[:locals])
+	out = slices.Clone(body[:locals])
 	if scan.needed(len(r.b)) {
 		out = append(out, pause[:]...)
 	}
@@ -111,7 +127,7 @@ func interruptibleFunction(body []byte) ([]byte, error) {
 		out = append(out, pause[:]...)
 		done = scan.bulk[i]
 	}
-	return append(out, r.b[done:]...), nil
+	return append(out, r.b[done:]...), scan.branches, nil
 }
 
 // scan is what matters of a function's instructions.
@@ -119,6 +135,8 @@ type scan struct {
 	calls bool
 	loops bool  // a loop is met before anything else can happen
 	bulk  []int // where bulk operations begin
+	// branches counts what makes the compiler's graph larger.
+	branches int
 }
 
 // needed reports whether the function must begin with a pause.
@@ -168,6 +186,9 @@ func scanInstructions(b []byte) (scan, error) {
 			s.calls = true
 		case op == 0x03 && straight:
 			s.loops = true
+		}
+		if op >= 0x02 && op <= 0x0e {
+			s.branches++
 		}
 		// After anything that can leave the straight way, a loop may be
 		// jumped over. A block's begin cannot.

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -63,14 +64,24 @@ func loopBehindBranch() []byte {
 			0x20, 0, 0x45, 0x04, 0x7f, 0x41, 0, 0x05, 0x20, 0, 0x41, 1, 0x6b, 0x10, 1, 0x20, 0, 0x41, 1, 0x6b, 0x10, 1, 0x6a, 0x0b, 0x0b})
 }
 
-// bulkFlood fills all of the memory a hundred thousand times in one function.
-func bulkFlood() []byte {
+// bulkFlood is a function that fills all of the memory n times.
+func bulkFlood(n int) []byte {
 	body := []byte{0x41, 0xff, 0x07, 0x40, 0, 0x1a} // grow by 1023 pages
-	for range 100_000 {
+	for range n {
 		// memory.fill(0, 1, 64 MiB - 64 KiB)
 		body = append(body, 0x41, 0, 0x41, 1, 0x41, 0x80, 0x80, 0xfc, 0x1f, 0xfc, 11, 0)
 	}
 	return functions(append(body, 0x41, 0, 0x0b))
+}
+
+// bulkChain is callChain with functions that fill all of the memory.
+func bulkChain() []byte {
+	fill := []byte{0x41, 0, 0x41, 1, 0x41, 0x80, 0x80, 0xf8, 0x1f, 0xfc, 11, 0}
+	bodies := [][]byte{{0x41, 0xfe, 0x07, 0x40, 0, 0x1a, 0x41, 0, 0x10, 1, 0x0b}}
+	for i := byte(1); i < 40; i++ {
+		bodies = append(bodies, append(bytes.Repeat(fill, 20), 0x20, 0, 0x10, i+1, 0x10, i+1, 0x0b))
+	}
+	return functions(append(bodies, append(bytes.Repeat(fill, 200), 0x20, 0, 0x0b))...)
 }
 
 func compiled(t *testing.T, code []byte) plugin.Module {
@@ -95,7 +106,7 @@ func TestEveryGuestCanBeStopped(t *testing.T) {
 		"tree recursion without a loop":         treeRecursion(),
 		"a chain of calls without recursion":    callChain(),
 		"recursion past a loop that never runs": loopBehindBranch(),
-		"bulk operations one after another":     bulkFlood(),
+		"bulk operations one after another":     bulkChain(),
 		"an endless loop":                       assemble(endless, nil),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,14 +147,25 @@ func TestInterruptible(t *testing.T) {
 		"a constant that looks like a call stays": {function(0x41, 0x10, 0x1a, 0x42, 0x90, 0x80, 0x10, 0x1a, 0x44, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x1a, 0x0b), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, err := interruptibleFunction(c.body)
+			out, _, err := interruptibleFunction(c.body)
 			if err != nil || !bytes.Equal(out, c.body) != c.changed {
 				t.Errorf("changed to %x, err %v", out, err)
 			}
 		})
 	}
+	t.Run("a function that would keep the compiler busy for minutes is refused", func(t *testing.T) {
+		for _, code := range [][]byte{bulkFlood(maxBulk + 1), functions(bytes.Repeat([]byte{0x02, 0x40, 0x0b}, maxBranches)),
+			functions(slices.Repeat([][]byte{bytes.Repeat([]byte{0x02, 0x40, 0x0b}, maxBranches/2-1)}, 12)...)} {
+			if _, err := interruptible(code); err == nil {
+				t.Error("it was let through")
+			}
+		}
+		if _, err := interruptible(bulkFlood(maxBulk)); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("an unknown instruction is refused", func(t *testing.T) {
-		if _, err := interruptibleFunction(function(0xfb, 0, 0x0b)); err == nil {
+		if _, _, err := interruptibleFunction(function(0xfb, 0, 0x0b)); err == nil {
 			t.Error("it was let through")
 		}
 	})

@@ -26,8 +26,8 @@ const (
 	// backstop ends a guest whatever the limits of its call were.
 	backstop = 5 * time.Minute
 	// grace is how long a caller waits beyond the deadline for a guest that
-	// is being stopped. One that takes longer (recursion without loops is not
-	// interrupted) ends on its own, while the caller has its answer.
+	// is being stopped. One that takes longer ends at its next pause
+	// (interrupt.go), while the caller has its answer.
 	grace = 100 * time.Millisecond
 )
 

@@ -233,7 +233,7 @@ func (r *Runtime) compile(ctx context.Context, dir string, code []byte) (m *modu
 	compiled, err := extism.NewCompiledPlugin(
 		withOutputGuard(ctx),
 		extism.Manifest{
-			Wasm:   []extism.Wasm{extism.WasmData{Data: code}},
+			Wasm:   []extism.Wasm{extism.WasmData{Data: mergeData(code)}},
 			Memory: &extism.ManifestMemory{MaxPages: pages, MaxHttpResponseBytes: 0, MaxVarBytes: 1 << 20},
 			// The real limit is the deadline of each call's context. This one
 			// makes guests interruptible and is a net below it.
