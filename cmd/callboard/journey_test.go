@@ -345,6 +345,9 @@ func TestFirstSteps(t *testing.T) {
 			t.Errorf("the link leads elsewhere: %s", out)
 		}
 	}
+	if _, errOut, code := s.try("tenant", "delete", "acme", "--data", data); code != exitFailed || !strings.Contains(errOut, "--yes") {
+		t.Errorf("deleting without consent: exit %d %s", code, errOut)
+	}
 	s.token = strings.TrimSpace(s.cli("token", "create", "--role", "admin", "--data", data))
 	_, errOut, code := s.try("catalog", "register", "/elsewhere/x.yaml")
 	if code != exitFailed || !strings.Contains(errOut, "folder catalog of the portal's data directory") || strings.Contains(errOut, data) {

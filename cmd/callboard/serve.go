@@ -155,7 +155,7 @@ func (p *portal) openCatalog() error {
 	if err != nil {
 		return err
 	}
-	p.catalog = catalog.New(p.db, reader, p.auth, p.audit, catalog.Settings{Rules: catalogRules(p.config)})
+	p.catalog = catalog.New(p.db, reader, p.gate(), p.audit, catalog.Settings{Rules: catalogRules(p.config)})
 	return nil
 }
 
@@ -170,13 +170,13 @@ func (p *portal) openPlugins(ctx context.Context) error {
 	services := service.Set(service.Settings{
 		KV: kv.New(p.db, kv.Settings{}), Catalog: catalogService{p.catalog}, Log: log, HTTP: service.HTTPSettings{},
 	})
-	p.house, err = plugin.New(p.db, map[string]plugin.Runtime{manifestv1.RuntimeWASM: sandboxes}, services, p.auth, p.audit, p.box,
+	p.house, err = plugin.New(p.db, map[string]plugin.Runtime{manifestv1.RuntimeWASM: sandboxes}, services, p.gate(), p.audit, p.box,
 		plugin.Settings{DataDir: p.config.Data, BundledDir: bundledDir(p.config), LocalPaths: p.config.Development, Reserved: api.OperationIDs(), Log: log})
 	if err != nil {
 		return err
 	}
-	p.router = extension.NewRouter(p.house, p.auth)
-	p.views = extension.NewViews(p.house, p.auth)
+	p.router = extension.NewRouter(p.house, p.gate())
+	p.views = extension.NewViews(p.house, p.gate())
 	return p.house.Start(ctx)
 }
 
@@ -222,15 +222,15 @@ func (p *portal) configureCatalogs(ctx context.Context) error {
 // programs.
 func (p *portal) handler(c config.Config) http.Handler {
 	log := p.telemetry.Logger()
-	records := audit.NewReader(p.audit, p.auth)
+	records := audit.NewReader(p.audit, p.gate())
 	programs := api.New(api.Settings{
-		Auth: p.auth, Authz: p.auth, Entities: p.catalog, Locations: p.catalog, Inspector: p.catalog,
+		Auth: p.gate(), Authz: p.gate(), Entities: p.catalog, Locations: p.catalog, Inspector: p.catalog,
 		Plugins: p.house, Installer: p.house, Changer: p.house, Operations: p.router,
 		Users: p.auth, Tokens: p.auth, Audit: records, Replays: replay.New(p.db, replay.Settings{}),
 		BaseDomain: c.BaseDomain, Version: host.Version, LocalPaths: c.Development, Log: log,
 	})
 	people := web.New(web.Settings{
-		Door: p.auth, Authz: p.auth, Sessions: p.auth, Tokens: p.auth, Members: p.auth,
+		Door: p.gate(), Authz: p.gate(), Sessions: p.auth, Tokens: p.auth, Members: p.auth,
 		Entities: p.catalog, Locations: p.catalog, Plugins: p.house, Installer: p.house, Changer: p.house,
 		Views: p.views, Operations: p.router, Trail: records, Contract: contract{programs},
 		BaseDomain: c.BaseDomain, PublicURL: c.BaseURL, Log: log,

@@ -113,8 +113,8 @@ func newTenantDeleteCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !yes {
-				return usageError{fmt.Errorf("deleting %s removes its catalog, users, plugins and audit record for good: say --yes", t.Slug)}
+			if err := consent(cmd, yes, "Delete "+t.Slug+" with its catalog, users, plugins and audit record, for good?"); err != nil {
+				return err
 			}
 			if err := dropInstances(ctx, d, t); err != nil {
 				return err
