@@ -16,6 +16,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -34,6 +36,9 @@ import (
 
 // scope names the instrumentation in exported spans and metrics.
 const scope = "github.com/callboard-dev/callboard/host"
+
+// complainEvery is how often failures of telemetry itself are logged at most.
+const complainEvery = time.Minute
 
 // Settings say where logs and traces go.
 type Settings struct {
@@ -133,11 +138,26 @@ func (t *Telemetry) Metrics() http.Handler {
 }
 
 // SetGlobal makes t what otel.Tracer and otel.Meter return, for libraries that
-// know no other way. The program's wiring calls it once.
+// know no other way, and what their failures are written to: at most one a
+// minute, for a collector that is away fails all the time. The program's wiring
+// calls it once.
 func (t *Telemetry) SetGlobal() {
 	otel.SetTracerProvider(t.tracers)
 	otel.SetMeterProvider(t.meters)
 	otel.SetTextMapPropagator(propagation.TraceContext{})
+	var mu sync.Mutex
+	var last time.Time
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		mu.Lock()
+		due := time.Since(last) >= complainEvery
+		if due {
+			last = time.Now()
+		}
+		mu.Unlock()
+		if due {
+			t.log.Warn("telemetry is not delivered; requests go on", "error", err)
+		}
+	}))
 }
 
 // Close sends what is still waiting, until ctx ends.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
@@ -227,4 +228,15 @@ func TestUnreachableCollectorCostsNothing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = tel.Close(ctx)
+}
+
+func TestFailuresOfTelemetryGoToTheLogOnceAMinute(t *testing.T) {
+	tel, log := open(t, telemetry.Settings{})
+	tel.SetGlobal()
+	otel.Handle(errors.New("the collector is away"))
+	otel.Handle(errors.New("the collector is still away"))
+	got := log.String()
+	if !strings.HasPrefix(got, "{") || strings.Count(got, "\n") != 1 || !strings.Contains(got, "the collector is away") {
+		t.Errorf("the log is %q", got)
+	}
 }
