@@ -111,7 +111,7 @@ func TestEveryGuestCanBeStopped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := compiled(t, code)
-			limits := plugin.Limits{Timeout: 200 * time.Millisecond, Memory: 64 << 20, Output: 1 << 20}
+			limits := plugin.Limits{Timeout: 200 * time.Millisecond, Memory: 128 << 20, Output: 1 << 20}
 			_, err := m.Call(t.Context(), nil, limits, nil)
 			if host.CodeOf(err) != host.CodePluginTimeout {
 				t.Errorf("err = %v (%s)", err, host.CodeOf(err))
