@@ -376,3 +376,17 @@ func TestOpsListener(t *testing.T) {
 		}
 	})
 }
+
+// TestRelativeData: the default directory is a relative one, as is what most
+// people type.
+func TestRelativeData(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, visit := range []string{"on an empty directory", "and again on what it made"} {
+		t.Run("serves "+visit, func(t *testing.T) {
+			s := start(t, "data", "--development")
+			if status, _ := s.get("/login"); status != http.StatusOK {
+				t.Errorf("status %d", status)
+			}
+		})
+	}
+}
