@@ -75,8 +75,15 @@ export async function signIn(page) {
   await page.waitForURL((u) => !u.pathname.startsWith("/login"));
 }
 
+let session;
+
 // signedIn returns what a browser stores of a session, signing in once.
-export async function signedIn(browser) {
+export function signedIn(browser) {
+  session ??= enter(browser);
+  return session;
+}
+
+async function enter(browser) {
   if (process.env.E2E_COOKIE) {
     const { hostname } = new URL(url);
     return { cookies: [{ name: "callboard_session", value: process.env.E2E_COOKIE, domain: hostname, path: "/", expires: -1, httpOnly: true, secure: false, sameSite: "Lax" }], origins: [] };
