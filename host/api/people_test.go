@@ -54,8 +54,13 @@ func TestTokens(t *testing.T) {
 	if w := p.send("GET", "/api/v1/tokens", ""); strings.Contains(w.Body.String(), secret) {
 		t.Error("the list shows a secret")
 	}
+	child := ci.want(201, "POST", "/api/v1/tokens", `{"label":"of ci","role":"viewer"}`)
+	if me := p.want(200, "GET", "/api/v1/me", ""); made["parent"] != me["id"] || child["parent"] != id {
+		t.Errorf("parents are told as %v and %v", made["parent"], child["parent"])
+	}
 	p.want(204, "DELETE", "/api/v1/tokens/"+id, "")
 	ci.want(401, "GET", "/api/v1/me", "")
+	person{h: h, token: child["secret"].(string)}.want(401, "GET", "/api/v1/me", "")
 	viewer := h.as(p.tenant, host.RoleViewer)
 	if w := viewer.send("POST", "/api/v1/tokens", `{"label":"x","role":"admin"}`); w.Code != 403 && w.Code != 400 {
 		t.Errorf("a viewer made an admin's token: %d %s", w.Code, w.Body)

@@ -15,13 +15,14 @@ type Token struct {
 	Label      string     `json:"label"`
 	Role       host.Role  `json:"role" enum:"admin,member,viewer"`
 	Scopes     []string   `json:"scopes"`
+	Parent     string     `json:"parent,omitempty" doc:"Id of the token that it was made with, and ends with."`
 	CreatedAt  time.Time  `json:"createdAt"`
 	ExpiresAt  *time.Time `json:"expiresAt,omitempty"`
 	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
 }
 
 func tokenOf(t auth.Token) Token {
-	return Token{ID: t.ID, Label: t.Label, Role: t.Role, Scopes: some(t.Scopes), CreatedAt: t.CreatedAt,
+	return Token{ID: t.ID, Label: t.Label, Role: t.Role, Scopes: some(t.Scopes), Parent: t.Parent, CreatedAt: t.CreatedAt,
 		ExpiresAt: timeOrNil(t.ExpiresAt), LastUsedAt: timeOrNil(t.LastUsedAt)}
 }
 

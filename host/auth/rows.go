@@ -40,6 +40,7 @@ type tokenRow struct {
 	ID         string    `bun:"id,pk"`
 	TenantID   string    `bun:"tenant_id"`
 	UserID     string    `bun:"user_id"`
+	ParentID   string    `bun:"parent_id"`
 	Label      string    `bun:"label"`
 	Role       string    `bun:"role"`
 	Scopes     string    `bun:"scopes"`

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/auth/credential"
 	"github.com/callboard-dev/callboard/host/auth/policy"
@@ -35,7 +37,10 @@ type Token struct {
 	// means all that the role allows.
 	Scopes []string
 	// Owner is the id of the user whose token it is; empty for an operator's.
-	Owner     string
+	Owner string
+	// Parent is the id of the token that it was made with and ends with; empty
+	// where a person or an operator made it.
+	Parent    string
 	CreatedAt time.Time
 	// ExpiresAt is zero for a token that does not expire.
 	ExpiresAt time.Time
@@ -56,7 +61,7 @@ type NewToken struct {
 }
 
 func (r tokenRow) token() Token {
-	t := Token{ID: r.ID, Label: r.Label, Role: host.Role(r.Role), Scopes: r.scopes(), Owner: r.UserID, CreatedAt: r.CreatedAt.UTC()}
+	t := Token{ID: r.ID, Label: r.Label, Role: host.Role(r.Role), Scopes: r.scopes(), Owner: r.UserID, Parent: r.ParentID, CreatedAt: r.CreatedAt.UTC()}
 	if !r.ExpiresAt.IsZero() {
 		t.ExpiresAt = r.ExpiresAt.UTC()
 	}
@@ -88,6 +93,9 @@ func (s *Service) CreateToken(ctx context.Context, c host.Caller, n NewToken) (s
 	err = s.change(ctx, c, &entry, func(ctx context.Context, q store.Querier) error {
 		if err := own(ctx, q, c, &row, s.now()); err != nil {
 			return err
+		}
+		if row.ParentID != "" {
+			entry.Detail["parent"] = row.ParentID
 		}
 		_, err := q.NewInsert().Model(&row).Exec(ctx)
 		return err
@@ -164,7 +172,7 @@ func own(ctx context.Context, q store.Querier, c host.Caller, row *tokenRow, now
 				WithHint("Take scopes within: %s.", parent.Scopes)
 		}
 	}
-	row.UserID = parent.UserID
+	row.UserID, row.ParentID = parent.UserID, parent.ID
 	return nil
 }
 
@@ -211,8 +219,9 @@ func (s *Service) ListTokens(ctx context.Context, c host.Caller) ([]Token, error
 	return tokens, nil
 }
 
-// RevokeToken ends a token for good: one's own, or any of the tenant for those
-// who may manage users. CodeNotFound: there is none that the caller may revoke.
+// RevokeToken ends a token for good, and with it all that were made with it, at
+// whatever remove: one's own, or any of the tenant for those who may manage
+// users. CodeNotFound: there is none that the caller may revoke.
 func (s *Service) RevokeToken(ctx context.Context, c host.Caller, id string) error {
 	if err := s.Authorize(ctx, c, host.ActionTokenOwn, "token:"+id); err != nil {
 		return err
@@ -232,7 +241,20 @@ func (s *Service) RevokeToken(ctx context.Context, c host.Caller, id string) err
 			return host.Errorf(host.CodeNotFound, "There is no such token.").WithHint("Perhaps it is revoked already.")
 		}
 		entry.Detail = map[string]string{"label": t.Label}
-		_, err = q.NewUpdate().Model((*tokenRow)(nil)).Set("revoked_at = ?", s.now()).Where("id = ?", t.ID).Exec(ctx)
+		heirs, err := descendants(ctx, q, t)
+		if err != nil {
+			return err
+		}
+		ids := []string{t.ID}
+		for _, heir := range heirs {
+			ids = append(ids, heir.ID)
+			err := s.audit.Stage(ctx, q, c, host.AuditEntry{Action: actionTokenRevoke, Resource: "token:" + heir.ID,
+				Detail: map[string]string{"label": heir.Label, "parent": heir.ParentID}})
+			if err != nil {
+				return err
+			}
+		}
+		_, err = q.NewUpdate().Model((*tokenRow)(nil)).Set("revoked_at = ?", s.now()).Where("id IN (?)", bun.List(ids)).Exec(ctx)
 		return err
 	})
 	if err != nil {
@@ -240,6 +262,27 @@ func (s *Service) RevokeToken(ctx context.Context, c host.Caller, id string) err
 	}
 	s.forget()
 	return nil
+}
+
+// descendants returns the tokens that were made with one, with those, and so
+// on, as far as they are not revoked. A token's parent is older than itself, so
+// there is an end.
+func descendants(ctx context.Context, q store.Querier, of tokenRow) ([]tokenRow, error) {
+	var all []tokenRow
+	for parents := []string{of.ID}; len(parents) > 0; {
+		var level []tokenRow
+		err := q.NewSelect().Model(&level).Where("tenant_id = ?", of.TenantID).Where("parent_id IN (?)", bun.List(parents)).
+			Where("revoked_at IS NULL").Order("created_at", "id").Scan(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("reading the tokens of a token: %w", err)
+		}
+		parents = parents[:0]
+		for _, t := range level {
+			parents = append(parents, t.ID)
+		}
+		all = append(all, level...)
+	}
+	return all, nil
 }
 
 // ownerOf returns the id of the user that the caller is or acts for, or "".
