@@ -43,6 +43,10 @@ func caller(r *http.Request) host.Caller {
 func (a *API) authenticated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
+		if err := unambiguous(r.Header); err != nil {
+			Fail(w, r, err)
+			return
+		}
 		cred := CredentialsOf(r, a.s.BaseDomain)
 		c, err := a.s.Auth.Authenticate(r.Context(), cred)
 		if err != nil {
@@ -66,6 +70,17 @@ func (a *API) authenticated(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// unambiguous refuses headers that decide who asks, or whether it is done anew,
+// and come more than once: a proxy in front may have looked at another of them.
+func unambiguous(h http.Header) error {
+	for _, name := range [...]string{"Authorization", TenantHeader, CSRFHeader, IdempotencyHeader} {
+		if len(h[name]) > 1 {
+			return host.Errorf(host.CodeInvalid, "The header %s comes more than once.", name).WithHint("Send it once.")
+		}
+	}
+	return nil
 }
 
 // CredentialsOf collects what a request says about its caller. BaseDomain is

@@ -46,6 +46,35 @@ func TestWhoAsks(t *testing.T) {
 	}
 }
 
+// A proxy in front may look at one of two headers and the portal at the other:
+// what decides who asks is said once.
+func TestRepeatedHeadersAreRefused(t *testing.T) {
+	h := newHouse(t)
+	p := h.admin()
+	again := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Add(name, value) }
+	}
+	for name, edits := range map[string][]func(*http.Request){
+		"Authorization":      {again("Authorization", "Bearer cb_other")},
+		"SameAuthorization":  {again("Authorization", "Bearer "+p.token)},
+		"EmptyAuthorization": {again("Authorization", "")},
+		"Tenant":             {again("Callboard-Tenant", p.tenant.Slug), again("Callboard-Tenant", "globex")},
+		"SameTenant":         {again("Callboard-Tenant", p.tenant.Slug), again("callboard-tenant", p.tenant.Slug)},
+		"CSRF":               {again("Callboard-Csrf", "a"), again("Callboard-Csrf", "b")},
+		"IdempotencyKey":     {again("Idempotency-Key", "a"), again("Idempotency-Key", "b")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, path := range []string{"/api/v1/me", "/api/catalog/entities", "/api/plugins/greeter/greetings/you"} {
+				w := p.send("GET", path, "", edits...)
+				if w.Code != 400 || !strings.Contains(w.Body.String(), "more than once") {
+					t.Errorf("%s answers %d %s", path, w.Code, w.Body)
+				}
+			}
+		})
+	}
+	p.want(200, "GET", "/api/v1/me", "", again("Callboard-Tenant", p.tenant.Slug))
+}
+
 func TestTenantsMustAgree(t *testing.T) {
 	h := newHouse(t)
 	acme, globex := h.newTenant("acme"), h.newTenant("globex")
