@@ -34,7 +34,10 @@ type outline struct {
 	imports []name // of functions
 	exports []string
 	memory  bool // imports a memory
+	table   bool // imports a table
 	start   bool
+	tables  int64
+	entries int64 // of all tables, at first
 }
 
 type name struct{ module, field string }
@@ -61,6 +64,9 @@ func (o *outline) check() error {
 	}
 	if o.memory {
 		return host.Errorf(host.CodeInvalid, "the module imports a memory; it must have its own")
+	}
+	if o.table {
+		return host.Errorf(host.CodeInvalid, "the module imports a table; it must have its own")
 	}
 	if o.start {
 		return host.Errorf(host.CodeInvalid, "the module has a start function; it must be a reactor, which has _initialize").WithHint("%s", buildHint)
@@ -148,6 +154,8 @@ func outlineOf(b []byte) (*outline, error) {
 			err = o.readExports(&reader{body})
 		case sectionStart:
 			o.start = true
+		case sectionTable, sectionGlobal, sectionElement, sectionData:
+			err = o.weigh(id, body)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("section %d: %w", id, err)
@@ -197,6 +205,7 @@ func (o *outline) importKind(r *reader, kind byte, n name) error {
 		_, err := r.u32()
 		return err
 	case kindTable:
+		o.table = true
 		if err := r.skip(1); err != nil {
 			return err
 		}

@@ -40,6 +40,11 @@ var pause = [...]byte{0x03, 0x40, 0x0b}
 // interruptible returns code that looks often enough whether its call must
 // end. The code's meaning stays the same.
 func interruptible(code []byte) ([]byte, error) {
+	return rewritten(code, sectionCode, interruptibleFunctions)
+}
+
+// rewritten returns code with other contents of its sections of one kind.
+func rewritten(code []byte, section byte, with func(body []byte) ([]byte, error)) ([]byte, error) {
 	out := slices.Clone(code[:8])
 	r := &reader{code[8:]}
 	for len(r.b) > 0 {
@@ -51,8 +56,8 @@ func interruptible(code []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if id == sectionCode {
-			if body, err = interruptibleFunctions(body); err != nil {
+		if id == section {
+			if body, err = with(body); err != nil {
 				return nil, err
 			}
 		}

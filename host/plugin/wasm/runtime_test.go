@@ -76,7 +76,7 @@ func TestCheck(t *testing.T) {
 		"OtherHostFunction":  {assemble(returnsZero, imported("extism:host/user", "exec", kindFunction, 0)), "host function"},
 		"ExtismHTTP":         {assemble(returnsZero, imported("extism:host/env", "http_request", kindFunction, 0)), "http/v1"},
 		"ImportedMemory":     {assemble(returnsZero, imported("extism:host/env", "memory", kindMemory, 0, 1)), "imports a memory"},
-		"ImportedTable":      {assemble(returnsZero, imported("other", "t", kindTable, 0x70, 1, 1, 2)), `"other"`},
+		"ImportedTable":      {assemble(returnsZero, imported("other", "t", kindTable, 0x70, 1, 1, 2)), "imports a table"},
 		"ImportedGlobal":     {assemble(returnsZero, imported("other", "g", kindGlobal, 0x7f, 0)), `"other"`},
 		"ImportedTag":        {assemble(returnsZero, imported("other", "e", kindTag, 0, 0)), `"other"`},
 		"ImportOfNoKind":     {assemble(returnsZero, imported("other", "x", 9, 0)), "unknown kind"},

@@ -223,6 +223,9 @@ func (r *Runtime) compile(ctx context.Context, dir string, code []byte) (m *modu
 	if code, err = interruptible(code); err != nil {
 		return nil, err
 	}
+	if code, err = rewritten(code, sectionTable, boundedTables); err != nil {
+		return nil, err
+	}
 	cache := wazero.NewCompilationCache()
 	if dir != "" {
 		if cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
