@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -53,11 +54,10 @@ func (h *House) Configure(ctx context.Context, c host.Caller, name string, confi
 	}
 	return h.change(ctx, c, name, "configure", detail, func(_ context.Context, _ store.Querier, row *instanceRow, r *release) error {
 		if config != nil {
-			filled, faults := fillConfig(r.manifest, config)
-			if len(faults) > 0 {
+			if _, faults := fillConfig(r.manifest, config); len(faults) > 0 {
 				return badConfig(faults)
 			}
-			row.Config = string(filled)
+			row.Config = given(config)
 		}
 		sealed, err := h.seal(row, r.manifest, row.sealed(), secrets)
 		if err != nil {
@@ -377,6 +377,16 @@ func unknownSecret(m *manifestv1.Manifest, name string) error {
 
 // secretName binds a sealed value to its instance and name.
 func secretName(instance, name string) string { return "plugin/" + instance + "/" + name }
+
+// given is a configuration as it is stored: what somebody chose, and no
+// defaults, so that those of the next release hold for the rest.
+func given(raw json.RawMessage) string {
+	var b bytes.Buffer
+	if len(raw) == 0 || string(raw) == "null" || json.Compact(&b, raw) != nil {
+		return "{}"
+	}
+	return b.String()
+}
 
 // fillConfig returns the configuration with defaults, and what is wrong with it.
 func fillConfig(m *manifestv1.Manifest, raw json.RawMessage) (json.RawMessage, []schema.Fault) {

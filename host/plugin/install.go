@@ -163,7 +163,7 @@ func (h *House) open(c host.Caller, src Source) (*manifest.Bundle, error) {
 			}
 		}
 		return nil, host.Errorf(host.CodeNotFound, "no plugin %q is bundled with this host", src.Bundled).
-			WithHint("callboard plugin search lists what is")
+			WithHint("callboard plugin list --bundled shows what is")
 	case len(src.Upload) > 0:
 		return manifest.OpenBytes(src.Upload)
 	}
@@ -229,7 +229,7 @@ func (h *House) newRow(c host.Caller, b *manifest.Bundle, o InstallOptions) (*in
 	if len(faults) > 0 && len(o.Config) > 0 {
 		return nil, badConfig(faults)
 	}
-	row.Config = string(config)
+	row.Config = given(o.Config)
 	sealed, err := h.seal(row, m, map[string][]byte{}, o.Secrets)
 	if err != nil {
 		return nil, err

@@ -140,7 +140,10 @@ func (e *entry) now() Instance {
 
 func (e *entry) whyDisabled() string {
 	if !e.row.Consented && len(e.in.Manifest.Permissions) > 0 {
-		return fmt.Sprintf("Waits for consent to %d permissions.", len(e.in.Manifest.Permissions))
+		if n := len(e.in.Manifest.Permissions); n > 1 {
+			return fmt.Sprintf("Waits for consent to %d permissions.", n)
+		}
+		return "Waits for consent to its permission."
 	}
 	if err := ready(e.in.Manifest, e.in.Config, e.in.Secrets); err != nil {
 		return host.AsError(err).Message + "."
@@ -255,6 +258,9 @@ func (h *House) entry(ctx context.Context, row instanceRow) *entry {
 		Version: r.row.Version, Digest: row.Digest, Enabled: row.Enabled,
 		Config: json.RawMessage(row.Config), Grants: row.grants(), Manifest: r.manifest, Readme: r.row.Readme,
 		Revision: row.Revision, InstalledAt: row.InstalledAt, UpdatedAt: row.UpdatedAt,
+	}
+	if r.manifest != nil {
+		in.Config, _ = fillConfig(r.manifest, in.Config)
 	}
 	for name := range row.sealed() {
 		in.Secrets = append(in.Secrets, name)

@@ -108,12 +108,12 @@ func configOf(row *instanceRow, config json.RawMessage) json.RawMessage {
 // switchTo makes another release the instance's own and remembers the old one
 // for Rollback.
 func switchTo(row *instanceRow, digest string, m *manifestv1.Manifest, grants []Grant, config json.RawMessage) error {
-	filled, faults := fillConfig(m, configOf(row, config))
-	if len(faults) > 0 && (row.Enabled || config != nil) {
+	chosen := configOf(row, config)
+	if _, faults := fillConfig(m, chosen); len(faults) > 0 && (row.Enabled || config != nil) {
 		return unfit(m, badConfig(faults))
 	}
 	row.PreviousDigest, row.PreviousGrants, row.PreviousConfig = row.Digest, row.Grants, row.Config
-	row.Digest, row.PendingDigest, row.Config = digest, "", string(filled)
+	row.Digest, row.PendingDigest, row.Config = digest, "", given(chosen)
 	return row.setGrants(grants)
 }
 

@@ -166,3 +166,28 @@ func TestCloseDrains(t *testing.T) {
 		t.Errorf("a call after that gave %v", err)
 	}
 }
+
+func TestDefaultsAreThoseOfTheReleaseThatRuns(t *testing.T) {
+	greets := func(word string) string {
+		return `config: {schema: {type: object, properties: {greeting: {type: string, default: ` + word + `}, tone: {type: string}}}}` + "\n"
+	}
+	s := newStage(t, nil)
+	in := s.install(t, museum(t, "1.0.0", greets("Hello")), plugin.InstallOptions{Enable: true, Config: json.RawMessage(`{"tone": "warm"}`)})
+	expect := func(in plugin.Instance, err error, want string) {
+		t.Helper()
+		if err != nil || string(in.Config) != want {
+			t.Errorf("the configuration is %s, %v; want %s", in.Config, err, want)
+		}
+	}
+	expect(in, nil, `{"greeting":"Hello","tone":"warm"}`)
+	in, err := s.house.Upgrade(t.Context(), s.admin(), "museum", museum(t, "1.1.0", greets("Moin")), plugin.UpgradeOptions{})
+	expect(in, err, `{"greeting":"Moin","tone":"warm"}`)
+	in, err = s.house.Configure(t.Context(), s.admin(), "museum", json.RawMessage(`{"greeting": "Ahoy"}`), nil)
+	expect(in, err, `{"greeting":"Ahoy"}`)
+	in, err = s.house.Upgrade(t.Context(), s.admin(), "museum", museum(t, "1.2.0", greets("Hi")), plugin.UpgradeOptions{})
+	expect(in, err, `{"greeting":"Ahoy"}`)
+	in, err = s.house.Configure(t.Context(), s.admin(), "museum", json.RawMessage("null"), nil)
+	expect(in, err, `{"greeting":"Hi"}`)
+	in, err = s.house.Rollback(t.Context(), s.admin(), "museum")
+	expect(in, err, `{"greeting":"Ahoy"}`)
+}
