@@ -56,6 +56,9 @@ func Fields(faults []Fault) []host.FieldError {
 
 // Check returns what is wrong with v, a value of Decode; nil if nothing is.
 func (s *Schema) Check(v any) []Fault {
+	if s.tooMuch(v) {
+		return []Fault{{Message: "would take too much work to check", Hint: "send less at a time"}}
+	}
 	err := s.compiled.Validate(v)
 	if err == nil {
 		return nil

@@ -24,7 +24,8 @@ var errOutside = errors.New("a reference leads out of the document; only referen
 type Schema struct {
 	compiled *jsonschema.Schema
 	// places finds the schema that a fault names, for hints.
-	places map[string]*jsonschema.Schema
+	places  map[string]*jsonschema.Schema
+	measure measure
 }
 
 // Document is a JSON document that holds schemas at several places, such as an
@@ -32,6 +33,7 @@ type Schema struct {
 type Document struct {
 	compiler *jsonschema.Compiler
 	url      string
+	surveyor *surveyor
 }
 
 // NewDocument prepares doc, a decoded JSON value, for Schema. Name tells
@@ -46,11 +48,12 @@ func NewDocument(name string, doc any) (*Document, error) {
 	if err := c.AddResource(url, doc); err != nil {
 		return nil, fmt.Errorf("reading schema %s: %w", name, err)
 	}
-	return &Document{compiler: c, url: url}, nil
+	return &Document{compiler: c, url: url, surveyor: newSurveyor()}, nil
 }
 
 // Schema compiles the schema at a JSON Pointer of the document; the empty
-// pointer is the document itself.
+// pointer is the document itself. It refuses schemas that no value could be
+// checked against in reasonable time.
 func (d *Document) Schema(pointer string) (s *Schema, err error) {
 	defer func() {
 		// The compiler meets strangers' documents; a defect in it must not
@@ -63,7 +66,11 @@ func (d *Document) Schema(pointer string) (s *Schema, err error) {
 	if err != nil {
 		return nil, readable(err)
 	}
-	s = &Schema{compiled: compiled, places: map[string]*jsonschema.Schema{}}
+	m, err := d.surveyor.measure(compiled)
+	if err != nil {
+		return nil, err
+	}
+	s = &Schema{compiled: compiled, places: map[string]*jsonschema.Schema{}, measure: m}
 	index(compiled, s.places)
 	return s, nil
 }

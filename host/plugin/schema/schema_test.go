@@ -112,7 +112,7 @@ func TestFill(t *testing.T) {
 	}
 	t.Run("ASchemaOfItself", func(t *testing.T) {
 		begin := time.Now()
-		s := compile(t, `{"allOf":[{"$ref":"#"},{"$ref":"#"}],"properties":{"a":{"default":{},"$ref":"#"},"b":{"default":{},"$ref":"#"}}}`)
+		s := compile(t, `{"properties":{"a":{"default":{},"$ref":"#"},"b":{"default":{},"$ref":"#"}}}`)
 		s.Fill(map[string]any{})
 		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("it took %s", took)

@@ -183,7 +183,8 @@ func (s *Schema) Items() *Schema {
 	if items == nil {
 		return nil
 	}
-	return &Schema{compiled: items, places: s.places}
+	// The whole is never smaller than its part.
+	return &Schema{compiled: items, places: s.places, measure: s.measure}
 }
 
 func typesOf(s *jsonschema.Schema) []string {
