@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -17,7 +16,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
-	"github.com/go-git/go-git/v5/storage/memory"
 
 	"github.com/callboard-dev/callboard/host"
 )
@@ -96,6 +94,7 @@ func resolveGit(base Address, target string) (Address, error) {
 type repository struct {
 	head plumbing.Hash
 	tree *object.Tree
+	size int64 // bytes in memory, about
 }
 
 func (s *session) readGit(ctx context.Context, at Address, etag string) (Content, error) {
@@ -110,7 +109,10 @@ func (s *session) readGit(ctx context.Context, at Address, etag string) (Content
 	if repo.head.String() == etag {
 		return Content{ETag: etag, NotModified: true}, nil
 	}
-	files, err := s.filesOf(repo.tree, g)
+	files, err := s.filesOf(ctx, repo.tree, g)
+	if ctx.Err() != nil {
+		return Content{}, upstream(ctx, g.repo, ctx.Err())
+	}
 	return Content{Files: files, ETag: repo.head.String()}, err
 }
 
@@ -122,6 +124,11 @@ func (s *session) repository(ctx context.Context, g gitTarget, known string) (*r
 	if repo != nil && (repo.tree != nil || repo.head.String() == known) {
 		return repo, nil
 	}
+	free, err := s.reader.fetches.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer free()
 	ep, err := transport.NewEndpoint(g.repo)
 	if err != nil {
 		return nil, host.Errorf(host.CodeInvalid, "%q is not the address of a repository: %w", g.repo, err).WithHint("check the address")
@@ -141,11 +148,11 @@ func (s *session) repository(ctx context.Context, g gitTarget, known string) (*r
 	}
 	repo = &repository{head: head}
 	if head.String() != known {
-		if repo.tree, err = s.fetch(ctx, remote, adv, head); err != nil {
+		if err = s.fetch(ctx, remote, adv, repo, g); err != nil {
 			return nil, gitError(ctx, g, err)
 		}
 	}
-	s.repos[key] = repo
+	s.keep(key, repo)
 	return repo, nil
 }
 
@@ -170,34 +177,36 @@ func findRef(adv *packp.AdvRefs, g gitTarget) (plumbing.Hash, error) {
 	return plumbing.ZeroHash, host.Errorf(host.CodeNotFound, "the repository %s has no branch or tag %q", g.repo, g.ref).WithHint("check the ref")
 }
 
-// fetch gets one commit without its history.
-func (s *session) fetch(ctx context.Context, remote transport.UploadPackSession, adv *packp.AdvRefs, head plumbing.Hash) (*object.Tree, error) {
+// fetch gets the commit of repo without its history.
+func (s *session) fetch(ctx context.Context, remote transport.UploadPackSession, adv *packp.AdvRefs, repo *repository, g gitTarget) error {
 	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
-	req.Wants = append(req.Wants, head)
+	req.Wants = append(req.Wants, repo.head)
 	if adv.Capabilities.Supports(capability.Shallow) {
 		if err := req.Capabilities.Set(capability.Shallow); err != nil {
-			return nil, err
+			return err
 		}
 		req.Depth = packp.DepthCommits(1)
 	}
 	resp, err := remote.UploadPack(ctx, req)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer resp.Close()
-	storage := memory.NewStorage()
-	parser, err := packfile.NewParserWithStorage(packfile.NewScanner(demux(req.Capabilities, resp)), storage, &sizer{left: 4 * s.reader.settings.MaxRepository})
+	pack, err := io.ReadAll(demux(req.Capabilities, resp))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if _, err := parser.Parse(); err != nil {
-		return nil, err
-	}
-	commit, err := object.GetCommit(storage, head)
+	storage, size, err := s.reader.unpack(ctx, g.repo, pack)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return commit.Tree()
+	commit, err := object.GetCommit(storage, repo.head)
+	if err != nil {
+		return err
+	}
+	repo.size = size
+	repo.tree, err = commit.Tree()
+	return err
 }
 
 // demux takes the pack out of the channels that server and client agreed on.
@@ -232,7 +241,7 @@ func noGit(err error) bool {
 	return errors.As(err, &odd) || errors.Is(err, packp.ErrEmptyInput) || errors.Is(err, pktline.ErrInvalidPktLen)
 }
 
-func (s *session) filesOf(tree *object.Tree, g gitTarget) ([]File, error) {
+func (s *session) filesOf(ctx context.Context, tree *object.Tree, g gitTarget) ([]File, error) {
 	at := func(p string) Address {
 		f := g
 		f.path = p
@@ -251,10 +260,7 @@ func (s *session) filesOf(tree *object.Tree, g gitTarget) ([]File, error) {
 		return nil, err
 	}
 	var files []File
-	err = tree.Files().ForEach(func(f *object.File) error {
-		if !match(f.Name) {
-			return nil
-		}
+	err = eachFile(ctx, tree, match, func(f *object.File) error {
 		if len(files) >= maxMatches {
 			return tooMany(g.String())
 		}
@@ -279,30 +285,3 @@ func (s *session) blob(f *object.File) ([]byte, error) {
 	defer r.Close()
 	return readAll(r, s.reader.settings.MaxDocument, f.Name)
 }
-
-// sizer stops the unpacking of a repository that grows too large.
-type sizer struct{ left int64 }
-
-// OnHeader implements packfile.Observer.
-func (z *sizer) OnHeader(count uint32) error {
-	if count > 1_000_000 {
-		return tooLargeRepository()
-	}
-	return nil
-}
-
-// OnInflatedObjectHeader implements packfile.Observer.
-func (z *sizer) OnInflatedObjectHeader(_ plumbing.ObjectType, size, _ int64) error {
-	if z.left -= size + 100; z.left < 0 {
-		return tooLargeRepository()
-	}
-	return nil
-}
-
-// OnInflatedObjectContent implements packfile.Observer.
-func (z *sizer) OnInflatedObjectContent(plumbing.Hash, int64, uint32, []byte) error { return nil }
-
-// OnFooter implements packfile.Observer.
-func (z *sizer) OnFooter(plumbing.Hash) error { return nil }
-
-var _ packfile.Observer = (*sizer)(nil)

@@ -26,8 +26,9 @@ type Settings struct {
 	Allow []Allow
 	// MaxDocument is the most bytes that one document may have, 10 MiB.
 	MaxDocument int
-	// MaxRepository is the most bytes that a git pack may have, 64 MiB; its
-	// objects may have four times as much.
+	// MaxRepository is the most bytes that a git pack may have, 64 MiB. Its
+	// objects may have four times as much together, and each a quarter of it, or
+	// MaxDocument where that is more.
 	MaxRepository int64
 	// Timeout bounds one read, 30 s.
 	Timeout time.Duration
@@ -44,12 +45,21 @@ type Allow struct {
 	Paths []string
 }
 
+// maxFetches is more than one tenant's refreshes make at a time.
+const (
+	maxFetches = 8
+	maxUnpacks = 2
+)
+
 // Reader opens sessions. It may be used by any number of goroutines.
 type Reader struct {
 	settings Settings
 	roots    []root
 	http     *http.Client
 	git      *http.Client
+	// fetches bounds the git servers that are asked at a time, unpacks the packs
+	// that are taken apart: no server decides how long that takes.
+	fetches, unpacks slots
 }
 
 // root is an allowed folder by its real path.
@@ -80,7 +90,7 @@ func New(s Settings) (*Reader, error) {
 	if s.WorkDir, err = filepath.Abs(s.WorkDir); err != nil {
 		return nil, fmt.Errorf("finding the working directory: %w", err)
 	}
-	r := &Reader{settings: s}
+	r := &Reader{settings: s, fetches: make(slots, maxFetches), unpacks: make(slots, maxUnpacks)}
 	for _, path := range s.Roots {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(s.WorkDir, path)
@@ -117,6 +127,7 @@ type session struct {
 	files  map[Address]Content // what was read whole
 	bytes  int
 	repos  map[string]*repository
+	held   int64 // bytes of repos, about
 }
 
 // maxKept bounds what a session remembers.
