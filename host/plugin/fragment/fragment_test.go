@@ -2,6 +2,7 @@ package fragment
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -66,6 +67,18 @@ func TestCompile(t *testing.T) {
 	}
 }
 
+// multiplying is a fragment whose parameter has a schema of n steps, each of
+// which holds the next one four times.
+func multiplying(n int) string {
+	var b strings.Builder
+	for i := range n {
+		next := fmt.Sprintf(`{"$ref":"#/components/schemas/S%d"}`, i+1)
+		fmt.Fprintf(&b, `"S%d":{"allOf":[%s,%s],"properties":{"a":%s,"b":%s}},`, i, next, next, next, next)
+	}
+	return `{"paths":{"/a":{"get":{"operationId":"a","parameters":[{"name":"q","in":"query","schema":{"$ref":"#/components/schemas/S0"}}],"responses":{"200":{"description":"x"}}}}},
+		"components":{"schemas":{` + b.String() + fmt.Sprintf(`"S%d":{"type":"string"}}}}`, n)
+}
+
 func TestCompileRefuses(t *testing.T) {
 	op := func(extra string) string {
 		return `{"paths":{"/a":{"get":{"operationId":"a","responses":{"200":{"description":"ok"}}` + extra + `}}}}`
@@ -109,6 +122,8 @@ func TestCompileRefuses(t *testing.T) {
 		{"ParameterNoObject", op(`,"parameters":[7]`), "/paths/~1a/get/parameters/0", "object"},
 		{"BodyOfGet", op(`,"requestBody":{"content":{"application/json":{}}}`), "/paths/~1a/get/requestBody", "no body"},
 		{"BodyWithoutJSON", `{"paths":{"/a":{"post":{"operationId":"a","requestBody":{},"responses":{"200":{"description":"x"}}}}}}`, "/paths/~1a/post/requestBody", "application/json"},
+		{"SchemaOfItself", `{"paths":{"/a":{"get":{"operationId":"a","parameters":[{"name":"q","in":"query","schema":{"$ref":"#/components/schemas/A"}}],"responses":{"200":{"description":"x"}}}}},"components":{"schemas":{"A":{"$ref":"#/components/schemas/B"},"B":{"$ref":"#/components/schemas/A"}}}}`, "/paths/~1a/get/parameters/0/schema", "refers to itself"},
+		{"SchemaThatMultiplies", multiplying(30), "/paths/~1a/get/parameters/0/schema", "parts"},
 		{"CircleOfReferences", `{"paths":{"/a":{"get":{"operationId":"a","parameters":[{"$ref":"#/components/parameters/a"}],"responses":{"200":{"description":"x"}}}}},"components":{"parameters":{"a":{"$ref":"#/components/parameters/b"},"b":{"$ref":"#/components/parameters/a"}}}}`, "", "circle"},
 	}
 	for _, c := range cases {
