@@ -355,6 +355,24 @@ func TestFirstSteps(t *testing.T) {
 	}
 }
 
+func TestEveryLineOfTheJSONLogIsJSON(t *testing.T) {
+	s := start(t, t.TempDir(), "--log-format", "json")
+	s.stopped()
+	lines := strings.Split(strings.TrimSpace(s.log.String()), "\n")
+	for _, line := range lines {
+		var entry struct{ Level, Msg string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil || entry.Level == "" {
+			t.Errorf("%q is no entry: %v", line, err)
+		}
+		if strings.Contains(entry.Msg, "river") || strings.Contains(entry.Msg, "River") {
+			t.Errorf("%q is no operator's business", line)
+		}
+	}
+	if len(lines) < 2 || !strings.Contains(lines[0], "migrating control: 1 of") {
+		t.Errorf("the log is %q", lines)
+	}
+}
+
 func TestOpsListener(t *testing.T) {
 	s := start(t, t.TempDir())
 	for _, path := range []string{"/readyz", "/healthz", "/metrics"} {

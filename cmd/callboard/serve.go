@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -83,7 +84,8 @@ func serve(ctx context.Context, c config.Config, out, errOut io.Writer) error {
 	log := eyes.Logger()
 	p := &portal{telemetry: eyes, relay: newRelay(log)}
 
-	if p.data, err = openData(ctx, c, store.Settings{Enqueued: p.relay.wake}, errOut); err != nil {
+	progress := slog.NewLogLogger(log.Handler(), slog.LevelInfo).Writer()
+	if p.data, err = openData(ctx, c, store.Settings{Enqueued: p.relay.wake}, progress); err != nil {
 		return err
 	}
 	defer p.db.Close()
@@ -242,7 +244,7 @@ func (p *portal) handler(c config.Config) http.Handler {
 		}
 		people.ServeHTTP(w, r)
 	})
-	return p.telemetry.Wrap(server.Recover(log, api.Fail, both))
+	return p.telemetry.Wrap(server.Forwarded(c.TrustedProxies, server.Recover(log, api.Fail, both)))
 }
 
 // forPrograms reports whether a path belongs to the API.
