@@ -17,6 +17,7 @@ package config
 import (
 	"encoding/json"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -39,6 +40,9 @@ type Config struct {
 	// BaseDomain is the domain whose sub-domains name tenants; BaseURL is how
 	// people reach the portal, without a slash at the end.
 	BaseDomain, BaseURL string
+	// TrustedProxies are the addresses of proxies whose X-Forwarded-For and
+	// X-Forwarded-Proto are believed; nobody's if empty.
+	TrustedProxies []netip.Prefix
 	// Bundled is the directory of the plugins that come with the host.
 	Bundled string
 	// LogFormat, LogLevel and AccessLog are telemetry's settings.

@@ -171,6 +171,10 @@ func TestFaultsSayWhere(t *testing.T) {
 		{"BaseDomain", "base-domain: https://x\n", "not a domain name"},
 		{"Ratio", "trace-ratio: 2\n", "from 0 to 1"},
 		{"Drain", "drain-for: soon\n", "not a time like"},
+		{"Proxy", "trusted-proxies: 10.0.0.0/8 nginx\n", `"nginx" is neither an address nor a range`},
+		{"ProxyRange", "trusted-proxies: 10.0.0.0/33\n", `"10.0.0.0/33" is neither`},
+		{"ProxyIPv4InIPv6", "trusted-proxies: ::ffff:10.0.0.1\n", "write it as IPv4"},
+		{"ProxyZone", "trusted-proxies: fe80::1%eth0\n", "without its zone"},
 		{"LogLevel", "log-level: loud\n", "none of debug, info, warn, error"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -182,6 +186,18 @@ func TestFaultsSayWhere(t *testing.T) {
 				t.Errorf("the error shows a password: %v", err)
 			}
 		})
+	}
+}
+
+func TestTrustedProxies(t *testing.T) {
+	for value, want := range map[string]string{
+		"": "[]", "10.0.0.1": "[10.0.0.1/32]", "fd00::1": "[fd00::1/128]", "10.1.2.3/8,  192.168.0.0/16": "[10.0.0.0/8 192.168.0.0/16]",
+		"10.0.0.1 10.0.0.2": "[10.0.0.1/32 10.0.0.2/32]",
+	} {
+		c, err := load(t, []string{"--trusted-proxies", value}, nil, "")
+		if err != nil || fmt.Sprint(c.TrustedProxies) != want {
+			t.Errorf("%q is %v (%v), want %s", value, c.TrustedProxies, err, want)
+		}
 	}
 }
 

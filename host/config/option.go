@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -39,6 +40,7 @@ func options() []option {
 		{name: "development", bool: true, def: "false", usage: "allow what only a developer's machine should: plugins from folders of the server", set: flag(func(c *Config) *bool { return &c.Development })},
 		{name: "base-domain", usage: "domain whose sub-domains name tenants, for example portal.example.com", set: domain},
 		{name: "base-url", usage: "URL under which people reach the portal", set: baseURL},
+		{name: "trusted-proxies", usage: "addresses or ranges (10.0.0.0/8) of proxies in front, with commas between; only their X-Forwarded-For and X-Forwarded-Proto are believed", set: proxies},
 		{name: "bundled", usage: "directory of the plugins that come with the host", set: text(func(c *Config) *string { return &c.Bundled })},
 		{name: "log-format", def: "pretty", usage: "pretty or json", set: oneOf(func(c *Config) *string { return &c.LogFormat }, "pretty", "json")},
 		{name: "log-level", def: "info", usage: "debug, info, warn or error", set: oneOf(func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error")},
@@ -148,5 +150,27 @@ func domain(c *Config, v string) error {
 		return fmt.Errorf("%q is not a domain name; leave out scheme and port", v)
 	}
 	c.BaseDomain = v
+	return nil
+}
+
+// proxies reads addresses and ranges with commas or spaces between them.
+func proxies(c *Config, v string) error {
+	c.TrustedProxies = nil
+	for _, text := range strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' }) {
+		prefix, err := netip.ParsePrefix(text)
+		if addr, single := netip.ParseAddr(text); single == nil {
+			if addr.Zone() != "" {
+				return fmt.Errorf("%q must stand without its zone", text)
+			}
+			prefix, err = addr.Prefix(addr.BitLen())
+		}
+		if err != nil {
+			return fmt.Errorf("%q is neither an address nor a range like 10.0.0.0/8", text)
+		}
+		if prefix.Addr().Is4In6() {
+			return fmt.Errorf("%q is an IPv4 address within IPv6; write it as IPv4", text)
+		}
+		c.TrustedProxies = append(c.TrustedProxies, prefix.Masked())
+	}
 	return nil
 }
