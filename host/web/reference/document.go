@@ -27,6 +27,8 @@ type Document struct {
 	// Groups are the operations by tag, in the order of the document's tags,
 	// then by path.
 	Groups []Group `json:"-"`
+
+	budget budget
 }
 
 // Tag is a name for some of the operations.

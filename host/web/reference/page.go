@@ -48,6 +48,7 @@ func tone(method string) string {
 }
 
 func (d *Document) operationNode(op Operation, origin string) g.Node {
+	d.budget.next()
 	title := op.Summary
 	if title == "" {
 		title = op.OperationID

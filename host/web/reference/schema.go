@@ -57,8 +57,33 @@ func (s *Schema) UnmarshalJSON(b []byte) error {
 // depthMax is how deep a schema is shown: references may go round.
 const depthMax = 5
 
-// resolve follows a reference and joins allOf.
+// A few references to references can stand for more schemas than any page can
+// show. So an operation shows the first operationMax, and the page pageMax in
+// all; for the others their names are enough.
+const (
+	operationMax = 2_000
+	pageMax      = 100_000
+)
+
+// budget counts the schemas that a page has looked at.
+type budget struct{ operation, page int }
+
+// next begins another operation.
+func (b *budget) next() { b.operation = 0 }
+
+// take reports whether one more schema may be looked at.
+func (b *budget) take() bool {
+	b.operation++
+	b.page++
+	return b.operation <= operationMax && b.page <= pageMax
+}
+
+// resolve follows a reference and joins allOf. It returns nil where the
+// reference leads nowhere, or the page is long enough.
 func (d *Document) resolve(s *Schema) *Schema {
+	if !d.budget.take() {
+		return nil
+	}
 	for range 10 {
 		if s == nil || s.Ref == "" {
 			break
@@ -99,9 +124,15 @@ func (d *Document) words(s *Schema) string {
 	if s == nil {
 		return name
 	}
+	if !d.budget.take() {
+		return "anything"
+	}
 	kinds := slices.DeleteFunc(slices.Clone(s.Type), func(t string) bool { return t == "null" })
 	switch {
 	case slices.Contains(kinds, "array"):
+		if s.Items != nil && s.Items.Ref != "" {
+			return "list of " + last(s.Items.Ref)
+		}
 		return "list of " + d.words(s.Items)
 	case name != "":
 		return name
