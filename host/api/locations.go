@@ -63,7 +63,7 @@ type registerInput struct {
 	DryRun bool `query:"dryRun" doc:"Only say what would come of it."`
 	Body   struct {
 		Type   string `json:"type,omitempty" enum:"file,url,git" doc:"Guessed from the target where it is left out."`
-		Target string `json:"target" minLength:"1" maxLength:"4096" doc:"A URL, a repository or a path on the server." example:"https://git.example.com/shop/cart/raw/main/catalog-info.yaml"`
+		Target string `json:"target" minLength:"1" maxLength:"4096" doc:"A URL, a repository or a path on the server; type:target, as Backstage writes it, says the type too." example:"https://git.example.com/shop/cart/raw/main/catalog-info.yaml"`
 	}
 }
 
