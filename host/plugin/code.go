@@ -140,6 +140,10 @@ func (c *code) load(done chan struct{}) {
 	close(done)
 	closeModule(drop)
 	c.changed()
+	if compiling {
+		// A compiler leaves many times the size of what it made.
+		debug.FreeOSMemory()
+	}
 }
 
 // enter waits for the right to compile.
