@@ -31,7 +31,7 @@ func (h *House) Enable(ctx context.Context, c host.Caller, name string) (Instanc
 		if err := ready(r.manifest, json.RawMessage(row.Config), slices.Sorted(maps.Keys(row.sealed()))); err != nil {
 			return err
 		}
-		row.Enabled = true
+		row.Enabled, row.Wanted = true, false
 		r.code.retry()
 		return r.broken
 	})
@@ -40,9 +40,20 @@ func (h *House) Enable(ctx context.Context, c host.Caller, name string) (Instanc
 // Disable switches an instance off. Calls that run finish; its data stay.
 func (h *House) Disable(ctx context.Context, c host.Caller, name string) (Instance, error) {
 	return h.change(ctx, c, name, "disable", nil, func(_ context.Context, _ store.Querier, row *instanceRow, _ *release) error {
-		row.Enabled = false
+		row.Enabled, row.Wanted = false, false
 		return nil
 	})
+}
+
+// fulfil switches an instance on that was to be on when it was installed, if
+// nothing is missing any more.
+func fulfil(row *instanceRow, m *manifestv1.Manifest) {
+	if !row.Wanted || !row.Consented && len(m.Permissions) > 0 {
+		return
+	}
+	if ready(m, json.RawMessage(row.Config), slices.Sorted(maps.Keys(row.sealed()))) == nil {
+		row.Enabled, row.Wanted = true, false
+	}
 }
 
 // Configure replaces the configuration (nil keeps it) and sets secrets; an
@@ -63,7 +74,11 @@ func (h *House) Configure(ctx context.Context, c host.Caller, name string, confi
 		if err != nil {
 			return err
 		}
-		return row.setSealed(sealed)
+		if err := row.setSealed(sealed); err != nil {
+			return err
+		}
+		fulfil(row, r.manifest)
+		return nil
 	})
 }
 
@@ -89,6 +104,7 @@ func (h *House) Grant(ctx context.Context, c host.Caller, name string, grants []
 			return err
 		}
 		row.Consented = true
+		fulfil(row, r.manifest)
 		return row.setGrants(checked)
 	})
 }

@@ -53,7 +53,8 @@ type InstallOptions struct {
 	AcceptAll bool
 	Config    json.RawMessage
 	Secrets   map[string]string
-	// Enable switches the instance on, if nothing is missing.
+	// Enable switches the instance on: at once if nothing is missing, else as
+	// soon as nothing is.
 	Enable bool
 }
 
@@ -242,6 +243,7 @@ func (h *House) newRow(c host.Caller, b *manifest.Bundle, o InstallOptions) (*in
 		names = append(names, n)
 	}
 	row.Enabled = o.Enable && row.Consented && ready(m, config, names) == nil
+	row.Wanted = o.Enable && !row.Enabled
 	return row, nil
 }
 

@@ -49,6 +49,7 @@ type instanceRow struct {
 	PreviousDigest string    `bun:"previous_digest"`
 	PendingDigest  string    `bun:"pending_digest"`
 	Enabled        bool      `bun:"enabled"`
+	Wanted         bool      `bun:"wanted"` // to be enabled once nothing is missing
 	Consented      bool      `bun:"consented"`
 	Removing       bool      `bun:"removing"`
 	Config         string    `bun:"config"`

@@ -139,6 +139,18 @@ func (e *entry) now() Instance {
 }
 
 func (e *entry) whyDisabled() string {
+	lacks := e.lacks()
+	switch {
+	case lacks == "":
+		return "Switched off."
+	case e.row.Wanted:
+		return lacks + " It is switched on as soon as that is done."
+	}
+	return lacks
+}
+
+// lacks says what the instance still needs before it can be switched on.
+func (e *entry) lacks() string {
 	if !e.row.Consented && len(e.in.Manifest.Permissions) > 0 {
 		if n := len(e.in.Manifest.Permissions); n > 1 {
 			return fmt.Sprintf("Waits for consent to %d permissions.", n)
@@ -148,7 +160,7 @@ func (e *entry) whyDisabled() string {
 	if err := ready(e.in.Manifest, e.in.Config, e.in.Secrets); err != nil {
 		return host.AsError(err).Message + "."
 	}
-	return "Switched off."
+	return ""
 }
 
 // reloadAll replaces all households from the database.

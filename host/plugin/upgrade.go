@@ -114,6 +114,7 @@ func switchTo(row *instanceRow, digest string, m *manifestv1.Manifest, grants []
 	}
 	row.PreviousDigest, row.PreviousGrants, row.PreviousConfig = row.Digest, row.Grants, row.Config
 	row.Digest, row.PendingDigest, row.Config = digest, "", given(chosen)
+	fulfil(row, m)
 	return row.setGrants(grants)
 }
 
