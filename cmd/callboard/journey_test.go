@@ -269,6 +269,11 @@ func TestJourney(t *testing.T) {
 			t.Errorf("list after uninstall: %s", out)
 		}
 	})
+	t.Run("the reference is there for a program with a token", func(t *testing.T) {
+		if status, page := s.get("/docs"); status != http.StatusOK || !strings.Contains(page, "listEntities") {
+			t.Errorf("status %d", status)
+		}
+	})
 	t.Run("another tenant sees nothing of it", func(t *testing.T) {
 		s.cli("tenant", "create", "globex", "--data", data)
 		if status, body := s.get("/api/v1/entities", "Callboard-Tenant", "globex"); status != http.StatusForbidden || !strings.Contains(body, "tenant-mismatch") {

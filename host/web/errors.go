@@ -25,7 +25,7 @@ func (v *visit) fail(err error) {
 		v.Log.ErrorContext(v.ctx(), "a page failed after it began", "path", v.r.URL.Path, "error", err)
 		return
 	}
-	if e.Code == host.CodeUnauthenticated {
+	if e.Code == host.CodeUnauthenticated && v.bearer() == "" {
 		v.toLogin()
 		return
 	}

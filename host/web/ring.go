@@ -67,23 +67,41 @@ func secure(h http.Header) {
 	h.Set("Cache-Control", "private, no-store")
 }
 
+// reads reports whether the request changes nothing.
+func (v *visit) reads() bool { return v.r.Method == http.MethodGet || v.r.Method == http.MethodHead }
+
+// bearer returns the token of a program that looks at a page. Forms need a
+// session: their token is bound to it.
+func (v *visit) bearer() string {
+	token, found := strings.CutPrefix(v.r.Header.Get("Authorization"), "Bearer ")
+	if !found || !v.reads() {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
 // admit finds out who asks and refuses forged forms. Open pages want no
 // session, but a form of theirs is checked for its origin all the same.
 func (v *visit) admit(closed bool) error {
 	if err := v.foreign.Check(v.r); err != nil {
 		return host.Errorf(host.CodeForbidden, "The form was sent by another site.").WithHint("Open the page here and send it again.")
 	}
+	for _, name := range [...]string{"Authorization", tenantHeader} {
+		if len(v.r.Header[name]) > 1 {
+			return host.Errorf(host.CodeInvalid, "The header %s comes more than once.", name).WithHint("Send it once.")
+		}
+	}
 	if !closed {
 		return nil
 	}
 	c, err := v.Door.Authenticate(v.r.Context(), auth.Credentials{
-		Session: v.session, HostTenant: hostTenant(v.r.Host, v.BaseDomain), HeaderTenant: v.r.Header.Get(tenantHeader)})
+		Session: v.session, Bearer: v.bearer(), HostTenant: hostTenant(v.r.Host, v.BaseDomain), HeaderTenant: v.r.Header.Get(tenantHeader)})
 	if err != nil {
 		return err
 	}
 	v.caller = c
 	telemetry.NoteCaller(v.r.Context(), c.Tenant().Slug, c.Principal().ID)
-	if v.r.Method == http.MethodGet || v.r.Method == http.MethodHead {
+	if v.reads() {
 		return nil
 	}
 	limit := int64(formMax)

@@ -8,8 +8,10 @@
 package web
 
 import (
+	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -109,8 +111,26 @@ func (s *site) mux() http.Handler {
 	}
 	mux.Handle("GET /assets/{file}", s.static(s.Assets))
 	mux.Handle("GET /favicon.ico", http.RedirectHandler(s.Assets.URL("favicon.svg"), http.StatusFound))
-	mux.Handle("/", s.ring("/", func(v *visit) error { return notFound("There is no page at %s.", v.r.URL.Path) }, true))
+	mux.Handle("/", s.nowhere())
 	return mux
+}
+
+// nowhere answers addresses without a page: people get the page that says so,
+// after they signed in; programs, which do not ask for HTML, a problem document.
+func (s *site) nowhere() http.Handler {
+	page := s.ring("/", func(v *visit) error { return notFound("There is no page at %s.", v.r.URL.Path) }, true)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.Header.Get("Accept"), "text/html") || r.Header.Get("HX-Request") != "" {
+			page.ServeHTTP(w, r)
+			return
+		}
+		telemetry.NoteRoute(r.Context(), "/")
+		secure(w.Header())
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusNotFound)
+		_ = json.NewEncoder(w).Encode(map[string]any{"type": "/problems/" + string(host.CodeNotFound), "title": "Not found",
+			"status": http.StatusNotFound, "detail": "There is nothing at " + r.URL.Path + ".", "hint": "/openapi.json lists the operations."})
+	})
 }
 
 // pages are the pages and actions of people who are signed in.

@@ -53,7 +53,11 @@ func bare(h http.Handler, r *http.Request) *http.Response {
 	return w.Result()
 }
 
-func get(path string) *http.Request { return httptest.NewRequest(http.MethodGet, path, nil) }
+func get(path string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Header.Set("Accept", "text/html")
+	return r
+}
 
 // post is a form with the session's token.
 func post(path string, fields ...string) *http.Request {
@@ -212,6 +216,30 @@ func TestStrangersAreAskedToSignIn(t *testing.T) {
 	if r := bare(h, part); r.Header.Get("HX-Redirect") != "/login" {
 		t.Errorf("a part of a page leads to %q", r.Header.Get("HX-Redirect"))
 	}
+}
+
+func TestProgramsAtThePages(t *testing.T) {
+	h := handler(t, webtest.New(now))
+	t.Run("an address without a page is a problem document", func(t *testing.T) {
+		r := bare(h, httptest.NewRequest(http.MethodPost, "/mcp", nil))
+		if text := body(t, r); r.StatusCode != http.StatusNotFound || r.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(text, "/problems/not-found") {
+			t.Errorf("%d %s", r.StatusCode, text)
+		}
+	})
+	t.Run("a bad token is refused, not sent to sign in", func(t *testing.T) {
+		q := get("/docs")
+		q.Header.Set("Authorization", "Bearer wrong")
+		if r := bare(h, q); r.StatusCode != http.StatusUnauthorized {
+			t.Errorf("got %d to %q", r.StatusCode, r.Header.Get("Location"))
+		}
+	})
+	t.Run("a header that comes twice is refused", func(t *testing.T) {
+		q := get("/docs")
+		q.Header["Authorization"] = []string{"Bearer a", "Bearer b"}
+		if r := bare(h, q); r.StatusCode != http.StatusBadRequest {
+			t.Errorf("got %d", r.StatusCode)
+		}
+	})
 }
 
 func TestFailuresHaveTheirPages(t *testing.T) {
