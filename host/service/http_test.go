@@ -124,7 +124,13 @@ func TestAddresses(t *testing.T) {
 		{"0.0.0.0", false, false}, {"::", false, false}, {"224.0.0.1", false, false}, {"ff02::1", false, false}, {"255.255.255.255", false, false},
 		{"::ffff:127.0.0.1", false, true}, {"::ffff:169.254.169.254", false, false},
 		{"64:ff9b::7f00:1", false, true}, {"64:ff9b::a9fe:a9fe", false, false}, {"2002:7f00:1::", false, true}, {"::7f00:1", false, true},
-		{"192.0.2.1", false, false}, {"2001:db8::1", false, false},
+		{"192.0.2.1", false, false}, {"2001:db8::1", false, false}, {"3fff::1", false, false},
+		{"fec0::1", false, true}, {"2001:0:53aa:64c::1", false, false}, {"2001:20::1", false, false}, {"2001:200::1", true, true},
+		{"192.88.99.1", false, false}, {"100::1", false, false}, {"100:0:0:1::1", false, false},
+		{"2606:2800::5efe:7f00:1", false, true}, {"2606:2800::200:5efe:a9fe:a9fe", false, false}, {"2606:2800::5efe:5db8:d822", true, true},
+		{"fd12::5efe:a9fe:a9fe", false, false}, {"fe80::5efe:a00:1", false, true},
+		{"64:ff9b:1::7f00:1", false, true}, {"64:ff9b:1:7f00:0:100::", false, false}, {"64:ff9b:1:0:7f:0:100:0", false, false},
+		{"64:ff9b::5db8:d822", true, true}, {"64:ff9b:1::5db8:d822", true, true}, {"::ffff:0:7f00:1", false, true},
 	}
 	for _, c := range cases {
 		a := netip.MustParseAddr(c.address)
