@@ -182,30 +182,85 @@ type keyed struct {
 	locks map[string]chan struct{}
 }
 
+// try takes the lock of the key and returns what frees it, or, where somebody
+// has it, what is closed then.
+func (k *keyed) try(key string) (free func(), held <-chan struct{}) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if held, busy := k.locks[key]; busy {
+		return nil, held
+	}
+	if k.locks == nil {
+		k.locks = map[string]chan struct{}{}
+	}
+	done := make(chan struct{})
+	k.locks[key] = done
+	return func() {
+		k.mu.Lock()
+		delete(k.locks, key)
+		k.mu.Unlock()
+		close(done)
+	}, nil
+}
+
 // lock waits for the key and returns what frees it.
 func (k *keyed) lock(ctx context.Context, key string) (func(), error) {
 	for {
-		k.mu.Lock()
-		if k.locks == nil {
-			k.locks = map[string]chan struct{}{}
+		free, held := k.try(key)
+		if free != nil {
+			return free, nil
 		}
-		held, busy := k.locks[key]
-		if !busy {
-			done := make(chan struct{})
-			k.locks[key] = done
-			k.mu.Unlock()
-			return func() {
-				k.mu.Lock()
-				delete(k.locks, key)
-				k.mu.Unlock()
-				close(done)
-			}, nil
-		}
-		k.mu.Unlock()
 		select {
 		case <-held:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+	}
+}
+
+// shares bounds, for each key, how many hold it at a time.
+type shares struct {
+	mu   sync.Mutex
+	keys map[string]*share
+}
+
+type share struct {
+	slots chan struct{}
+	users int // holding or waiting
+}
+
+// take waits for one of the key's slots, of which there are most, until wait is
+// closed. It returns what frees the slot, nil where it got none.
+func (s *shares) take(wait <-chan struct{}, key string, most int) (free func()) {
+	s.mu.Lock()
+	if s.keys == nil {
+		s.keys = map[string]*share{}
+	}
+	sh := s.keys[key]
+	if sh == nil {
+		sh = &share{slots: make(chan struct{}, most)}
+		s.keys[key] = sh
+	}
+	sh.users++
+	s.mu.Unlock()
+	select {
+	case sh.slots <- struct{}{}:
+		return func() { <-sh.slots; s.leave(key, sh) }
+	default:
+	}
+	select {
+	case sh.slots <- struct{}{}:
+		return func() { <-sh.slots; s.leave(key, sh) }
+	case <-wait:
+		s.leave(key, sh)
+		return nil
+	}
+}
+
+func (s *shares) leave(key string, sh *share) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sh.users--; sh.users == 0 {
+		delete(s.keys, key)
 	}
 }

@@ -36,6 +36,14 @@ type Settings struct {
 	Interval time.Duration
 	// MaxBackoff bounds the wait after failures in a row, 1 h.
 	MaxBackoff time.Duration
+	// Deadline bounds reading one location in a job, 4 min: less than the time of
+	// the job, so that what was read is kept.
+	Deadline time.Duration
+	// Patience bounds reading one that a person waits for, 60 s.
+	Patience time.Duration
+	// Share is how many locations of one tenant are read at a time in jobs, and
+	// how many for people, 3: fewer than the workers of the queue.
+	Share int
 	// Limits bound what one location may cost.
 	Limits ingest.Limits
 	// CacheBytes bounds the entities kept in memory, 32 MiB over all tenants.
@@ -60,6 +68,15 @@ func (s Settings) filled() Settings {
 	}
 	if s.MaxBackoff <= 0 {
 		s.MaxBackoff = time.Hour
+	}
+	if s.Deadline <= 0 {
+		s.Deadline = 4 * time.Minute
+	}
+	if s.Patience <= 0 {
+		s.Patience = time.Minute
+	}
+	if s.Share <= 0 {
+		s.Share = 3
 	}
 	if s.CacheBytes <= 0 {
 		s.CacheBytes = 32 << 20
@@ -90,6 +107,8 @@ type Catalog struct {
 	cache    *cache
 	index    *index.Cache
 	locks    keyed
+	shares   shares
+	later    postponed
 	// rules are those of the settings and of configured locations.
 	rules atomic.Pointer[[]ingest.Rule]
 }

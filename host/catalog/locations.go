@@ -63,7 +63,8 @@ func (k *Catalog) address(session source.Session, typ, target string) (source.Ad
 // Register reads a location and, unless dryRun is set, keeps it: its entities
 // are written and refreshed from now on. typ is file, url or git; empty means
 // what target says or looks like, see SplitAddress. The report says what was, or would be, written, with
-// every problem. A location whose own document cannot be read is refused with
+// every problem. What a minute is not enough for is read later, and a problem
+// until then. A location whose own document cannot be read is refused with
 // that error, one that is registered already with CodeConflict.
 func (k *Catalog) Register(ctx context.Context, c host.Caller, typ, target string, dryRun bool) (Report, error) {
 	if err := k.authz.Authorize(ctx, c, host.ActionLocationWrite, "location:"+target); err != nil {
@@ -79,17 +80,20 @@ func (k *Catalog) Register(ctx context.Context, c host.Caller, typ, target strin
 	if err != nil {
 		return Report{}, err
 	}
-	free, err := k.locks.lock(ctx, string(c.TenantID())+" "+at.String())
+	within, done, err := k.attend(ctx, c.TenantID(), at.String())
 	if err != nil {
 		return Report{}, err
 	}
-	defer free()
+	defer done()
 	if !dryRun {
 		if err := db.Read(ctx, func(ctx context.Context, q store.Querier) error { return notRegistered(ctx, q, at) }); err != nil {
 			return Report{}, err
 		}
 	}
-	res := ingest.Collect(ctx, session, at, nil, k.ingestSettings())
+	res := ingest.Collect(within, session, at, nil, k.ingestSettings())
+	if err := ctx.Err(); err != nil {
+		return Report{}, err
+	}
 	if res.RootErr != nil {
 		return Report{}, res.RootErr
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -39,18 +40,107 @@ func (k *Catalog) RunRefresh(ctx context.Context, args json.RawMessage) error {
 		return fmt.Errorf("reading the arguments of a refresh: %w", err)
 	}
 	c := host.System(host.Tenant{ID: a.Tenant}, "catalog")
-	_, err := k.refresh(ctx, c, a.Location, true)
+	key := string(a.Tenant) + " " + a.Location
+	free, _ := k.locks.try(key)
+	if free == nil {
+		return nil // it is read just now; that enqueues the next refresh
+	}
+	defer free()
+	leave := k.shares.take(closed(), "jobs "+string(a.Tenant), k.settings.Share)
+	if leave == nil {
+		return k.later.put(key, k.settings.Now())
+	}
+	defer leave()
+	within, cancel := k.within(ctx, k.settings.Deadline)
+	defer cancel()
+	_, err := k.refresh(ctx, within, c, a.Location, true)
 	if host.CodeOf(err) == host.CodeNotFound {
 		return nil // the location or its tenant is gone
 	}
 	return err
 }
 
+// closed returns a channel on which nobody waits.
+func closed() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
+// within returns the context for reading a location.
+func (k *Catalog) within(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, most, host.Errorf(host.CodeUpstream, "reading the location took longer than %s", most).
+		WithHint("register its parts as locations of their own, and see that their servers answer fast"))
+}
+
+// attend is what a person's read of a location waits for: its turn among the
+// tenant's, and that nobody else reads the location. within bounds waiting and
+// reading.
+func (k *Catalog) attend(ctx context.Context, tenant host.TenantID, what string) (within context.Context, done func(), err error) {
+	within, cancel := k.within(ctx, k.settings.Patience)
+	busy := host.Errorf(host.CodeUnavailable, "too many locations are being read already").WithHint("try again in a minute")
+	leave := k.shares.take(within.Done(), "people "+string(tenant), k.settings.Share)
+	if leave == nil {
+		cancel()
+		return nil, nil, busy
+	}
+	free, err := k.locks.lock(within, string(tenant)+" "+what)
+	if err != nil {
+		leave()
+		cancel()
+		return nil, nil, busy
+	}
+	return within, func() { free(); leave(); cancel() }, nil
+}
+
+// postponed remembers, by location, until when its job waits for the tenant's
+// share, so that a second job of the same location need not wait too.
+type postponed struct {
+	mu    sync.Mutex
+	until map[string]time.Time
+}
+
+// put returns the error that has the job come again, or nil where another does.
+func (p *postponed) put(key string, now time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Before(p.until[key]) {
+		return nil
+	}
+	if p.until == nil {
+		p.until = map[string]time.Time{}
+	}
+	for k, t := range p.until {
+		if now.After(t) {
+			delete(p.until, k)
+		}
+	}
+	pause := time.Second + rand.N(10*time.Second)
+	p.until[key] = now.Add(pause)
+	return postponement(pause)
+}
+
+// postponement is the error of a job that did not fail, but could not begin.
+type postponement time.Duration
+
+// Error implements error.
+func (p postponement) Error() string {
+	return fmt.Sprintf("the tenant's share of refreshes is in use; again in %s", time.Duration(p))
+}
+
+// Later says to the queue after how long the job is to run again.
+func (p postponement) Later() time.Duration { return time.Duration(p) }
+
 // RefreshLocation reads a location again now and writes what changed. A
 // location that cannot be read is no error here: the report says it, and the
 // last good entities stay.
 func (k *Catalog) RefreshLocation(ctx context.Context, c host.Caller, id string) (Report, error) {
-	return k.refresh(ctx, c, id, false)
+	within, done, err := k.attend(ctx, c.TenantID(), id)
+	if err != nil {
+		return Report{}, err
+	}
+	defer done()
+	return k.refresh(ctx, within, c, id, false)
 }
 
 // Refresh reads again, for a person, the location with that id, or the one
@@ -70,7 +160,7 @@ func (k *Catalog) Refresh(ctx context.Context, c host.Caller, refOrID string) (R
 	if err := k.authz.Authorize(ctx, c, host.ActionCatalogRefresh, resource); err != nil {
 		return Report{}, err
 	}
-	report, err := k.refresh(ctx, c, id, false)
+	report, err := k.RefreshLocation(ctx, c, id)
 	if err != nil {
 		return report, err
 	}
@@ -92,18 +182,14 @@ func (k *Catalog) locationOf(ctx context.Context, c host.Caller, ref Ref) (strin
 	return id, err
 }
 
-// refresh reads one location and applies what changed. With onlyDue it does
-// nothing where somebody else refreshed the location meanwhile.
-func (k *Catalog) refresh(ctx context.Context, c host.Caller, id string, onlyDue bool) (Report, error) {
+// refresh reads one location, until the context within ends, and applies what
+// changed. With onlyDue it does nothing where another process refreshed the
+// location meanwhile. The caller holds the lock of the location.
+func (k *Catalog) refresh(ctx, within context.Context, c host.Caller, id string, onlyDue bool) (Report, error) {
 	db, err := k.db.Tenant(c.TenantID())
 	if err != nil {
 		return Report{}, err
 	}
-	free, err := k.locks.lock(ctx, string(c.TenantID())+" "+id)
-	if err != nil {
-		return Report{}, err
-	}
-	defer free()
 	var loc locationRow
 	if err := db.Read(ctx, func(ctx context.Context, q store.Querier) error {
 		loc, err = findLocation(ctx, q, id)
@@ -116,7 +202,7 @@ func (k *Catalog) refresh(ctx context.Context, c host.Caller, id string, onlyDue
 	}
 	session := k.reader.Open()
 	defer session.Close()
-	res := ingest.Collect(ctx, session, loc.address(), loc.known(), k.ingestSettings())
+	res := ingest.Collect(within, session, loc.address(), loc.known(), k.ingestSettings())
 	if err := ctx.Err(); err != nil {
 		return Report{}, err
 	}

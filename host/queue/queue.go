@@ -44,7 +44,9 @@ import (
 
 // Func does a job. An error has it tried again; a context that ends must end
 // it. An error that wraps a *host.Error of CodeInvalid makes it a dead letter
-// at once, for trying again cannot help.
+// at once, for trying again cannot help. One that wraps an error with the method
+// Later() time.Duration is none: the job runs again after that time, as if it
+// had not been tried.
 type Func func(ctx context.Context, args json.RawMessage) error
 
 // Options say how jobs of a kind run. Zero fields mean their defaults.
@@ -273,6 +275,13 @@ func (w *worker) Work(ctx context.Context, job *river.Job[payload]) error {
 		return err
 	}
 	err = w.handler.run(ctx, compact(job.Args.Args))
+	var postponed interface {
+		error
+		Later() time.Duration
+	}
+	if errors.As(err, &postponed) {
+		return river.JobSnooze(max(0, postponed.Later()))
+	}
 	if host.CodeOf(err) == host.CodeInvalid {
 		return river.JobCancel(err)
 	}

@@ -98,6 +98,7 @@ func TestQueue(t *testing.T) {
 		t.Run("RunsOncePerKey", func(t *testing.T) { queueRunsOncePerKey(t, db) })
 		t.Run("WaitsForItsTime", func(t *testing.T) { queueWaitsForItsTime(t, db) })
 		t.Run("FailureIsTriedAgain", func(t *testing.T) { queueFailureIsTriedAgain(t, db) })
+		t.Run("PostponedIsNoFailure", func(t *testing.T) { queuePostponedIsNoFailure(t, db) })
 		t.Run("DeadLetterIsShownAndRetried", func(t *testing.T) { queueDeadLetterIsShownAndRetried(t, db) })
 		t.Run("ScheduleComesAgainAndEnds", func(t *testing.T) { queueScheduleComesAgainAndEnds(t, db) })
 		t.Run("StopLetsRunningJobsFinish", func(t *testing.T) { queueStopLetsRunningJobsFinish(t, db) })
@@ -209,6 +210,31 @@ func queueFailureIsTriedAgain(t *testing.T, db *store.DB) {
 	enqueue(t, q, "flaky", "", `null`, time.Time{})
 	start(t, q)
 	eventually(t, "the third try", func() bool { return done.len() == 3 })
+}
+
+// postponed is the error of a job that is to run again.
+type postponed struct{ error }
+
+func (postponed) Later() time.Duration { return time.Millisecond }
+
+func queuePostponedIsNoFailure(t *testing.T, db *store.DB) {
+	q, done := open(t, db, quick()), &log{}
+	before, err := q.Dead(ctx, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	register(t, q, "busy", func(context.Context, json.RawMessage) error {
+		if done.add("try") < 4 {
+			return fmt.Errorf("not now: %w", postponed{errors.New("all are busy")})
+		}
+		return nil
+	}, Options{MaxAttempts: 1})
+	enqueue(t, q, "busy", "", `null`, time.Time{})
+	start(t, q)
+	eventually(t, "it ran after three postponements", func() bool { return done.len() == 4 })
+	if dead, err := q.Dead(ctx, 1000); err != nil || len(dead) != len(before) {
+		t.Errorf("dead letters: %+v, %v", dead, err)
+	}
 }
 
 func queueDeadLetterIsShownAndRetried(t *testing.T, db *store.DB) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/callboard-dev/callboard/host"
@@ -46,6 +47,17 @@ func (c *collector) problem(ref, where, hint, format string, args ...any) {
 	c.result.Problems = append(c.result.Problems, Problem{Ref: ref, Where: where, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
+// late notes, before all else, that there was no time for everything.
+func (c *collector) late() {
+	c.result.Partial, c.again = true, true
+	he := host.AsError(context.Cause(c.ctx))
+	if c.result.RootErr == nil && c.documents == 0 {
+		c.result.RootErr = he
+	}
+	c.result.Problems = slices.Insert(c.result.Problems, 0, Problem{Where: c.root.Target,
+		Message: he.Message + "; the rest of it is as it was before", Hint: he.Hint})
+}
+
 // visit reads one address and everything in it.
 func (c *collector) visit(v *visit) {
 	c.seen[v.at.String()] = v
@@ -55,6 +67,9 @@ func (c *collector) visit(v *visit) {
 		return
 	}
 	for _, f := range content.Files {
+		if c.ctx.Err() != nil {
+			return
+		}
 		if f.Address != v.at {
 			if c.seen[f.Address.String()] != nil {
 				continue
@@ -96,6 +111,10 @@ func (c *collector) unreadable(v *visit, err error) {
 		c.result.RootErr = err
 	}
 	c.again = true
+	if v.from != nil && c.ctx.Err() != nil {
+		c.result.Partial = true
+		return // late tells it, for all that was not read
+	}
 	if v.optional && host.CodeOf(err) == host.CodeNotFound {
 		return
 	}
@@ -125,6 +144,10 @@ func (c *collector) file(v *visit, f source.File) {
 	}
 	understood := len(problems) == 0
 	for _, d := range docs {
+		if c.ctx.Err() != nil {
+			understood = false
+			break
+		}
 		understood = c.document(v, f.Address, d) && understood
 	}
 	if understood {

@@ -108,7 +108,8 @@ func (s Settings) stamp() string {
 }
 
 // Collect reads the location at root. known is Result.Known of the last time,
-// or nil.
+// or nil. Where ctx ends first, the result is what was read until then, with a
+// problem that tells the cause of ctx.
 func Collect(ctx context.Context, session source.Session, root source.Address, known map[string]string, s Settings) Result {
 	s.Limits = s.Limits.Filled()
 	if unchanged(ctx, session, known, s) {
@@ -116,14 +117,16 @@ func Collect(ctx context.Context, session source.Session, root source.Address, k
 	}
 	c := &collector{ctx: ctx, session: session, root: root, settings: s, seen: map[string]*visit{},
 		result: Result{Known: map[string]string{stampKey: s.stamp()}, Read: map[string]bool{}}}
-	c.visit(&visit{at: root})
+	if ctx.Err() == nil {
+		c.visit(&visit{at: root})
+	}
 	for len(c.queue) > 0 && ctx.Err() == nil {
 		next := c.queue[0]
 		c.queue = c.queue[1:]
 		c.visit(next)
 	}
-	if err := ctx.Err(); err != nil && c.result.RootErr == nil {
-		c.result.RootErr = err
+	if ctx.Err() != nil {
+		c.late()
 	}
 	c.dedupe()
 	if c.again {
