@@ -226,7 +226,6 @@ func newPluginInspectCommand() *cobra.Command {
 
 func newPluginConfigureCommand() *cobra.Command {
 	var in pluginInputs
-	var enable bool
 	cmd := serverCommand("configure NAME", "Set a plugin's configuration and secrets", cobra.ExactArgs(1),
 		func(ctx context.Context, cmd *cobra.Command, args []string, c *client) error {
 			body, err := in.read(cmd)
@@ -240,18 +239,15 @@ func newPluginConfigureCommand() *cobra.Command {
 			if err := c.do(ctx, request{method: http.MethodPut, path: pluginPath(args[0]) + "/config"}, body, &p); err != nil {
 				return err
 			}
-			if !enable {
-				err := printPlugin(cmd, p)
-				sayNext(cmd, p, "")
+			if err := settle(ctx, cmd, c, p); err != nil {
 				return err
 			}
-			if err := c.do(ctx, request{method: http.MethodPost, path: pluginPath(args[0]) + "/enable"}, nil, &p); err != nil {
-				return err
-			}
-			return settle(ctx, cmd, c, p)
+			sayNext(cmd, p, "")
+			return nil
 		})
-	cmd.Example = "  callboard plugin configure prometheus --config prometheus.yaml --secret token=@token.txt --enable"
-	cmd.Flags().BoolVar(&enable, "enable", false, "switch the plugin on afterwards")
+	cmd.Long = "Sets a plugin's configuration and secrets. A plugin that was installed without what it needs is switched on\n" +
+		"as soon as nothing is missing; one that was switched off stays off."
+	cmd.Example = "  callboard plugin configure prometheus --config prometheus.yaml --secret token=@token.txt"
 	in.flags(cmd)
 	return cmd
 }

@@ -319,8 +319,8 @@ func consent(cmd *cobra.Command, yes bool, question string) error {
 	return nil
 }
 
-// sayNext says by which command a plugin that is not switched on gets to work:
-// by giving it what it lacks, and switching it on.
+// sayNext says by which command a plugin that is switched off gets to work: one
+// that gives it what it lacks, or one that switches it on.
 func sayNext(cmd *cobra.Command, p pluginItem, lacks string) {
 	if p.State != "disabled" {
 		return
@@ -330,7 +330,7 @@ func sayNext(cmd *cobra.Command, p pluginItem, lacks string) {
 	}
 	next := "enable " + p.Name
 	if lacks = strings.TrimSpace(lacks); lacks != "" {
-		next = "configure " + p.Name + " " + lacks + " --enable"
+		next = "configure " + p.Name + " " + lacks
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "Next: callboard plugin %s\n", printable(next))
 }
