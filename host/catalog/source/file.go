@@ -17,7 +17,10 @@ import (
 // it is read; only a relative path that a person gave is refused here, in the
 // words that they used: they need not learn where the portal runs.
 func (s *session) resolveFile(base Address, target string) (Address, error) {
-	given := strings.TrimPrefix(target, "file://")
+	given, isURL := strings.CutPrefix(target, "file://")
+	if !isURL {
+		given = strings.TrimPrefix(target, "file:") // as in Backstage's location refs
+	}
 	if strings.ContainsRune(given, 0) || given == "" {
 		return Address{}, host.Errorf(host.CodeInvalid, "%q is not a path", given).WithHint("give the path of a YAML file")
 	}

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"path"
@@ -188,6 +189,9 @@ func (s *session) fetch(ctx context.Context, remote transport.UploadPackSession,
 		req.Depth = packp.DepthCommits(1)
 	}
 	resp, err := remote.UploadPack(ctx, req)
+	if unsent := new(plumbing.UnexpectedError); err != nil && !errors.As(err, &unsent) {
+		return fmt.Errorf("%w: %w", errNoGit, err) // there was an answer
+	}
 	if err != nil {
 		return err
 	}
@@ -222,7 +226,11 @@ func demux(caps *capability.List, r io.Reader) io.Reader {
 }
 
 func gitError(ctx context.Context, g gitTarget, err error) error {
+	if hidden := new(plumbing.UnexpectedError); errors.As(err, &hidden) {
+		err = hidden.Err // it has no Unwrap
+	}
 	switch {
+	case ctx.Err() != nil:
 	case errors.Is(err, transport.ErrRepositoryNotFound), errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
 		return host.Errorf(host.CodeNotFound, "there is no repository %s that can be read without signing in", g.repo).
 			WithHint("check the address and whether the repository is public")
@@ -235,10 +243,13 @@ func gitError(ctx context.Context, g gitTarget, err error) error {
 	return upstream(ctx, g.repo, err)
 }
 
+// errNoGit is why an answer could not be read.
+var errNoGit = errors.New("the answer is not in git's protocol")
+
 // noGit reports whether an answer was not in git's protocol.
 func noGit(err error) bool {
 	var odd *packp.ErrUnexpectedData
-	return errors.As(err, &odd) || errors.Is(err, packp.ErrEmptyInput) || errors.Is(err, pktline.ErrInvalidPktLen)
+	return errors.Is(err, errNoGit) || errors.As(err, &odd) || errors.Is(err, packp.ErrEmptyInput) || errors.Is(err, pktline.ErrInvalidPktLen)
 }
 
 func (s *session) filesOf(ctx context.Context, tree *object.Tree, g gitTarget) ([]File, error) {

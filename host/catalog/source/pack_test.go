@@ -90,13 +90,21 @@ func delta(base, times int) []byte {
 
 func line(s string) string { return fmt.Sprintf("%04x%s", len(s)+4, s) }
 
+// advertise answers what a git server has, and reports whether it was asked.
+func (p *packed) advertise(w http.ResponseWriter, r *http.Request) bool {
+	asked := strings.HasSuffix(r.URL.Path, "/info/refs")
+	if asked {
+		_, _ = fmt.Fprint(w, line("# service=git-upload-pack\n"), "0000", line(p.head+" HEAD\x00shallow ofs-delta\n"), line(p.head+" refs/heads/main\n"), "0000")
+	}
+	return asked
+}
+
 // serve answers as a git server with that pack and counts the fetches.
 func (p *packed) serve() (server *httptest.Server, fetches *atomic.Int32) {
 	fetches = &atomic.Int32{}
 	pack := p.bytes()
 	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/info/refs") {
-			_, _ = fmt.Fprint(w, line("# service=git-upload-pack\n"), "0000", line(p.head+" HEAD\x00shallow ofs-delta\n"), line(p.head+" refs/heads/main\n"), "0000")
+		if p.advertise(w, r) {
 			return
 		}
 		fetches.Add(1)
@@ -105,6 +113,17 @@ func (p *packed) serve() (server *httptest.Server, fetches *atomic.Int32) {
 	}))
 	p.t.Cleanup(server.Close)
 	return server, fetches
+}
+
+// answering is a git server that gives that answer for a pack.
+func (p *packed) answering(answer string) *httptest.Server {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !p.advertise(w, r) {
+			_, _ = fmt.Fprint(w, answer)
+		}
+	}))
+	p.t.Cleanup(server.Close)
+	return server
 }
 
 // withFile adds a commit of one file.
@@ -258,5 +277,23 @@ func TestUnpackEndsWithItsContext(t *testing.T) {
 	cancel()
 	if _, err := r.weigh(gone, p.bytes()); err == nil {
 		t.Error("read on")
+	}
+}
+
+func TestGitServersThatBreakOffAreCalledSo(t *testing.T) {
+	p := (&packed{t: t}).withFile("ok")
+	full := p.bytes()
+	for name, answer := range map[string]string{
+		"with nothing": "", "with a page": "<!DOCTYPE html>", "without a pack": line("shallow "+p.head) + "0000" + line("NAK\n"),
+		"in the pack": line("shallow "+p.head) + "0000" + line("NAK\n") + string(full[:60]),
+		"with damage": line("shallow "+p.head) + "0000" + line("NAK\n") + string(full[:len(full)-1]) + "x",
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := p.answering(answer)
+			_, err := read(t, open(t, Settings{Allow: allow(t, server.URL)}), "git", server.URL+"/r.git", "")
+			if host.CodeOf(err) != host.CodeUpstream || host.AsError(err).Hint == "" || strings.Contains(err.Error(), "could not be reached") {
+				t.Error(err)
+			}
+		})
 	}
 }
