@@ -196,12 +196,25 @@ func eachFile(ctx context.Context, tree *object.Tree, match func(string) bool, d
 	return tooLargeRepository()
 }
 
-// keep remembers a fetched repository for the session, in place of others
-// where all would be too much.
+// keep remembers a fetched repository for the session: in place of others
+// where all would be too much, and not where the sessions of all tenants hold
+// too much already. It is fetched again then.
 func (s *session) keep(key string, repo *repository) {
-	if s.held += repo.size; s.held > 4*s.reader.settings.MaxRepository {
-		clear(s.repos)
-		s.held = repo.size
+	most := 4 * s.reader.settings.MaxRepository
+	if s.held+repo.size > most {
+		s.forget()
 	}
+	if s.reader.held.Add(repo.size) > 2*most && repo.size > 0 {
+		s.reader.held.Add(-repo.size)
+		return
+	}
+	s.held += repo.size
 	s.repos[key] = repo
+}
+
+// forget drops all repositories of the session.
+func (s *session) forget() {
+	s.reader.held.Add(-s.held)
+	s.held = 0
+	clear(s.repos)
 }

@@ -247,6 +247,39 @@ func TestSessionForgetsRepositoriesThatAreTooMuchTogether(t *testing.T) {
 	}
 }
 
+func TestSessionsHoldRepositoriesWithinOneBudget(t *testing.T) {
+	p := (&packed{t: t}).withFile("ok")
+	p.object("blob", make([]byte, 900<<10))
+	server, fetches := p.serve()
+	r := newReader(t, Settings{Allow: allow(t, server.URL), MaxDocument: 1 << 20, MaxRepository: 300 << 10})
+	twice := func(s Session) (fetched int32) {
+		t.Helper()
+		before := fetches.Load()
+		for _, name := range []string{"catalog-info.yaml", "./catalog-info.yaml"} {
+			got, err := s.Read(ctx, Address{"git", server.URL + "/r.git//" + name}, "")
+			if err != nil || bodies(got) == "" {
+				t.Fatalf("%q, %v", bodies(got), err)
+			}
+		}
+		return fetches.Load() - before
+	}
+	sessions := []Session{r.Open(), r.Open(), r.Open()}
+	for i, want := range []int32{1, 1, 2} {
+		if n := twice(sessions[i]); n != want {
+			t.Errorf("session %d fetched %d times, not %d", i, n, want)
+		}
+	}
+	for _, s := range sessions {
+		s.Close()
+	}
+	if n := r.held.Load(); n != 0 {
+		t.Errorf("%d bytes are held after all", n)
+	}
+	if s := r.Open(); twice(s) != 1 {
+		t.Error("nothing is kept any more")
+	}
+}
+
 func TestRepositoriesAreFetchedAFewAtATime(t *testing.T) {
 	p := (&packed{t: t}).withFile("ok")
 	server, _ := p.serve()

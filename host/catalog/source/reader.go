@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/callboard-dev/callboard/host"
@@ -60,6 +61,7 @@ type Reader struct {
 	// fetches bounds the git servers that are asked at a time, unpacks the packs
 	// that are taken apart: no server decides how long that takes.
 	fetches, unpacks slots
+	held             atomic.Int64 // bytes of the repositories in all sessions, about
 }
 
 // root is an allowed folder by its real path.
@@ -193,6 +195,9 @@ func (s *session) Resolve(base Address, typ, target string) (Address, error) {
 }
 
 // Close implements Session.
-func (s *session) Close() { s.files, s.repos = nil, nil }
+func (s *session) Close() {
+	s.forget()
+	s.files, s.repos = nil, nil
+}
 
 var _ Session = (*session)(nil)
