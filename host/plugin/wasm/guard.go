@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -52,10 +53,13 @@ func (outputGuard) Abort(context.Context, api.Module, api.FunctionDefinition, er
 // scroll keeps the first bytes that are written to it and drops the rest.
 type scroll struct {
 	limit int
+	// line, if not nil, hears of every whole line that is kept.
+	line func(string)
 
-	mu  sync.Mutex
-	buf []byte
-	cut bool
+	mu   sync.Mutex
+	buf  []byte
+	told int // where the first line begins that line has not heard
+	cut  bool
 }
 
 // Write keeps what fits and never fails.
@@ -68,6 +72,14 @@ func (t *scroll) Write(p []byte) (int, error) {
 		t.buf = append(t.buf, p[:room]...)
 	} else {
 		t.buf = append(t.buf, p...)
+	}
+	for t.line != nil {
+		n := bytes.IndexByte(t.buf[t.told:], '\n')
+		if n < 0 {
+			break
+		}
+		t.line(string(t.buf[t.told : t.told+n]))
+		t.told += n + 1
 	}
 	return len(p), nil
 }

@@ -29,6 +29,15 @@ const (
 	// is being stopped. One that takes longer ends at its next pause
 	// (interrupt.go), while the caller has its answer.
 	grace = 100 * time.Millisecond
+	// lastBreath is how long a guest may say why it dies. A Go guest walks
+	// through all of its frames then, which may be millions.
+	lastBreath = time.Second
+)
+
+// How Go's runtime begins to say that a guest dies.
+const (
+	stackExceeded = "runtime: goroutine stack exceeds"
+	fatalError    = "fatal error: "
 )
 
 // module is compiled code.
@@ -75,6 +84,11 @@ func (m *module) Call(ctx context.Context, in []byte, lim plugin.Limits, fn plug
 	ctx, cancel := context.WithTimeout(ctx, lim.Timeout)
 	c := &call{limits: lim, host: fn, memory: budget{limit: lim.Memory}}
 	c.stdout.limit, c.stderr.limit = lim.LogBytes, lim.LogBytes
+	c.stderr.line = func(line string) {
+		if c.dies(line) {
+			time.AfterFunc(lastBreath, cancel)
+		}
+	}
 	done := make(chan outcome, 1)
 	m.running.Add(1)
 	go func() {
@@ -100,7 +114,7 @@ func (m *module) Call(ctx context.Context, in []byte, lim plugin.Limits, fn plug
 		c.flush()
 		return o.out, o.err
 	case <-wait.C:
-		return nil, c.timedOut()
+		return nil, c.overdue(lim.Timeout)
 	}
 }
 
@@ -172,11 +186,10 @@ func (c *call) explain(ctx context.Context, err error, took time.Duration) error
 				WithHint("answer less at a time, for example by pages, or raise limits.output in the manifest")
 		}
 		if ctx.Err() != nil {
-			return c.timedOut()
+			return c.overdue(took)
 		}
-		if wanted := c.memory.refused(); wanted > 0 {
-			return host.Errorf(host.CodePluginMemory, "the call needed more than %s of memory (it asked for %s)", manifest.FormatBytes(c.limits.Memory), manifest.FormatBytes(wanted)).
-				WithHint("work on less at a time, or raise limits.memory in the manifest")
+		if c.memory.refused() > 0 {
+			return c.outOfMemory()
 		}
 		return c.trapped(err, took)
 	}()
@@ -184,9 +197,30 @@ func (c *call) explain(ctx context.Context, err error, took time.Duration) error
 	return out
 }
 
-func (c *call) timedOut() *host.Error {
+// dies reports whether a line of a guest's standard error says that it cannot
+// go on.
+func (c *call) dies(line string) bool {
+	return strings.HasPrefix(line, stackExceeded) || strings.HasPrefix(line, fatalError) && c.memory.refused() > 0
+}
+
+// overdue tells why a call was ended from outside: it was dying of something,
+// or its time was over.
+func (c *call) overdue(took time.Duration) *host.Error {
+	words := lastWords(c.stderr.bytes())
+	switch {
+	case !c.dies(words):
+	case c.memory.refused() > 0:
+		return c.outOfMemory()
+	default:
+		return crashed("it overflowed its stack: "+words, took)
+	}
 	return host.Errorf(host.CodePluginTimeout, "the call took longer than %s", c.limits.Timeout).
 		WithHint("ask for less at a time, or raise limits.timeout in the manifest")
+}
+
+func (c *call) outOfMemory() *host.Error {
+	return host.Errorf(host.CodePluginMemory, "the call needed more than %s of memory (it asked for %s)", manifest.FormatBytes(c.limits.Memory), manifest.FormatBytes(c.memory.refused())).
+		WithHint("work on less at a time, or raise limits.memory in the manifest")
 }
 
 // trapped tells a trap with what the guest wrote last.
@@ -207,6 +241,10 @@ func (c *call) trapped(err error, took time.Duration) *host.Error {
 	if said := lastWords(c.stderr.bytes()); said != "" {
 		text += ": " + said
 	}
+	return crashed(text, took)
+}
+
+func crashed(text string, took time.Duration) *host.Error {
 	if len(text) > 500 {
 		text = strings.ToValidUTF8(text[:500], "") + "…"
 	}
@@ -218,7 +256,7 @@ func (c *call) trapped(err error, took time.Duration) *host.Error {
 func lastWords(stderr []byte) string {
 	text := strings.ToValidUTF8(string(stderr), "")
 	for _, line := range strings.Split(text, "\n") {
-		for _, begin := range []string{"panic: ", "fatal error: ", "runtime: goroutine stack exceeds"} {
+		for _, begin := range []string{"panic: ", fatalError, stackExceeded} {
 			if strings.HasPrefix(line, begin) {
 				return strings.TrimSpace(line)
 			}

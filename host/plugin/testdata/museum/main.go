@@ -56,6 +56,8 @@ var acts = map[string]func(call) int32{
 	"count":    func(call) int32 { counter++; return value(counter) },
 	"loop":     func(call) int32 { return loop() },
 	"recurse":  func(call) int32 { return value(recurse(1)) },
+	"dive":     func(call) int32 { return value(dive(1)) },
+	"say":      func(c call) int32 { return say(c) },
 	"fork":     func(call) int32 { return value(fork(60)) },
 	"allocate": allocate,
 	"sleep":    func(call) int32 { time.Sleep(time.Hour); return value("awake") },
@@ -98,6 +100,21 @@ func recurse(n int) int {
 	var pad [64]int
 	pad[n%64] = n
 	return recurse(n+1) + pad[(n+1)%64]
+}
+
+// dive recurses with the smallest of frames.
+//
+//go:noinline
+func dive(n int) int { return dive(n+1) + 1 }
+
+// say writes the body to standard error and goes on for ever.
+func say(c call) int32 {
+	var text string
+	if err := json.Unmarshal(c.Body, &text); err != nil {
+		return fail("invalid", err.Error())
+	}
+	fmt.Fprintln(os.Stderr, text)
+	return loop()
 }
 
 // fork recurses without a loop, so that nothing in it can be interrupted.
