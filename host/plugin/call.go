@@ -84,7 +84,7 @@ func (h *House) callable(c host.Caller, short, capability string) (*entry, error
 	if e.release.broken != nil {
 		return nil, h.unlent(e, e.release.broken)
 	}
-	return e, ready(e.in.Manifest, e.in.Config, e.in.Secrets)
+	return e, e.ready()
 }
 
 // unlent tells a caller that the code is not there. The details are for the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/callboard-dev/callboard/host"
@@ -30,6 +31,20 @@ type entry struct {
 	release *release
 	limits  Limits
 	live    *instance
+	// unready says what the instance lacks to work. It is found once: to
+	// check a configuration is too much work for every call.
+	unready func() error
+}
+
+// ready returns what the instance lacks to work, or nil. The error is the
+// caller's own.
+func (e *entry) ready() error {
+	err := e.unready()
+	if err == nil {
+		return nil
+	}
+	own := *host.AsError(err)
+	return &own
 }
 
 // instance is what stays of an instance when its household is replaced.
@@ -157,7 +172,7 @@ func (e *entry) lacks() string {
 		}
 		return "Waits for consent to its permission."
 	}
-	if err := ready(e.in.Manifest, e.in.Config, e.in.Secrets); err != nil {
+	if err := e.ready(); err != nil {
 		return host.AsError(err).Message + "."
 	}
 	return ""
@@ -286,7 +301,8 @@ func (h *House) entry(ctx context.Context, row instanceRow) *entry {
 		_, wider := grant.Carry(r.manifest.Permissions, in.Grants, next.manifest.Permissions)
 		in.Pending = &Pending{Version: next.row.Version, Digest: next.row.Digest, Manifest: next.manifest, Wider: wider}
 	}
-	return &entry{row: row, in: in, release: r, limits: h.limitsOf(r.manifest), live: live}
+	return &entry{row: row, in: in, release: r, limits: h.limitsOf(r.manifest), live: live,
+		unready: sync.OnceValue(func() error { return ready(in.Manifest, in.Config, in.Secrets) })}
 }
 
 // release returns a release of this process, reading it first if need be;
