@@ -31,7 +31,7 @@ func newPackageCommand(s Settings) *cobra.Command {
 			return s.pack(cmd, dir, file)
 		},
 	}
-	cmd.Flags().StringVar(&file, "out", "", "the file to write (default NAME-VERSION.tar)")
+	cmd.Flags().StringVar(&file, "out", "", "the file to write, or a folder for it (default NAME-VERSION.tar)")
 	noBuildFlag(cmd, &noBuild)
 	outputFlag(cmd)
 	return cmd
@@ -56,8 +56,11 @@ func (s Settings) pack(cmd *cobra.Command, dir, file string) error {
 		return err
 	}
 	_, short, _ := strings.Cut(bundle.Manifest.Name, "/")
-	if file == "" {
-		file = short + "-" + bundle.Manifest.Version + ".tar"
+	usual := short + "-" + bundle.Manifest.Version + ".tar"
+	if info, err := os.Stat(s.path(file)); file == "" {
+		file = usual
+	} else if err == nil && info.IsDir() {
+		file = filepath.Join(file, usual)
 	}
 	size, err := writePackage(bundle, s.path(file))
 	if err != nil {

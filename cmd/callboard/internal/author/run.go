@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +16,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/fragment"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	"github.com/callboard-dev/callboard/host/plugin/schema"
+	routev1 "github.com/callboard-dev/callboard/schemas/capability/route/v1"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	"github.com/callboard-dev/callboard/sdk"
 	"github.com/callboard-dev/callboard/sdk/route"
@@ -115,7 +119,7 @@ func (s Settings) run(cmd *cobra.Command, dir string, t trial) (err error) {
 	var portal *sdktest.Host
 	callErr := b.protect(func() (err error) {
 		portal = sdktest.NewGuest(b, guestOf(module, limits), options...)
-		answer, err = s.call(portal, t)
+		answer, err = s.call(portal, bundle.Manifest, t)
 		return err
 	})
 	if portal != nil {
@@ -128,18 +132,10 @@ func (s Settings) run(cmd *cobra.Command, dir string, t trial) (err error) {
 }
 
 // call makes the one call.
-func (s Settings) call(portal *sdktest.Host, t trial) (any, error) {
+func (s Settings) call(portal *sdktest.Host, m *manifestv1.Manifest, t trial) (any, error) {
 	switch {
 	case t.operation != "":
-		body, err := s.document(t.body)
-		if err != nil {
-			return nil, err
-		}
-		query := map[string][]string{}
-		for name, value := range t.query {
-			query[name] = []string{value}
-		}
-		return portal.Route(route.Request{OperationID: t.operation, Params: t.params, Query: query, Body: body})
+		return s.callOperation(portal, m, t)
 	case t.view != "":
 		r := view.Request{View: t.view, Params: t.params}
 		if len(t.entities) > 0 {
@@ -154,6 +150,55 @@ func (s Settings) call(portal *sdktest.Host, t trial) (any, error) {
 		message, err := portal.Schedule(t.schedule)
 		return map[string]string{"message": message}, err
 	}
+}
+
+// callOperation checks the request before the plugin is called and the answer
+// after, as a portal does.
+func (s Settings) callOperation(portal *sdktest.Host, m *manifestv1.Manifest, t trial) (any, error) {
+	body, err := s.document(t.body)
+	if err != nil {
+		return nil, err
+	}
+	op := operationOf(m, t.operation)
+	if op == nil {
+		return nil, host.Errorf(host.CodeInvalid, "%s declares no operation %q", manifestv1.FileName, t.operation)
+	}
+	query := url.Values{}
+	for name, value := range t.query {
+		query.Set(name, value)
+	}
+	in, faults := op.CheckRequest(fragment.Request{Params: t.params, Query: query, Body: body})
+	if len(faults) > 0 {
+		e := host.Errorf(host.CodeInvalid, "the request does not fit the operation %s: %s", t.operation, faults[0])
+		e.Fields = schema.Fields(faults)
+		return nil, e.WithHint("--param gives path parameters, --query those of the query, --body the body")
+	}
+	out, err := portal.Route(route.Request(in))
+	if err != nil {
+		return nil, err
+	}
+	answer := routev1.Response(out)
+	if faults := op.CheckResponse(&answer); len(faults) > 0 {
+		e := host.Errorf(host.CodePluginOutput, "the answer of %s is not what %s promises: %s", t.operation, manifestv1.FileName, faults[0])
+		e.Fields = schema.Fields(faults)
+		return nil, e
+	}
+	return answer, nil
+}
+
+// operationOf returns the operation of the manifest's fragments, or nil.
+func operationOf(m *manifestv1.Manifest, id string) *fragment.Operation {
+	for _, c := range m.Capabilities {
+		if len(c.OpenAPI) == 0 {
+			continue
+		}
+		if f, _ := fragment.Compile(c.OpenAPI); f != nil {
+			if op := f.Operation(id); op != nil {
+				return op
+			}
+		}
+	}
+	return nil
 }
 
 // options turns the flags into those of the in-memory portal.
