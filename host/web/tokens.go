@@ -41,10 +41,10 @@ func (v *visit) tokens(status int, secret string, failure *host.Error) error {
 			scopes = strings.Join(x.Scopes, ", ")
 		}
 		id := "revoke-" + x.ID
-		t.Rows = append(t.Rows, data.Row{h.Div(h.Span(h.Class("strong"), g.Text(x.Label)), h.Span(h.Class("sub"), g.Text(x.ID))), ui.Chip{Text: string(x.Role)}, g.Text(scopes), ui.Ago(x.LastUsedAt, v.now()), expires,
+		t.Rows = append(t.Rows, data.Row{h.Div(h.Span(h.Class("strong"), g.Text(x.Label)), h.Span(h.Class("sub"), g.Text(origin(x)))), ui.Chip{Text: string(x.Role)}, g.Text(scopes), ui.Ago(x.LastUsedAt, v.now()), expires,
 			ui.Button{Label: "Revoke", Small: true, Kind: ui.Danger, Opens: id, Attrs: []g.Node{g.Attr("aria-label", "Revoke "+x.Label)}}})
 		dialogs = append(dialogs, ui.Dialog{ID: id, Title: "Revoke " + x.Label + "?", Keep: "Keep it", Act: ui.Button{Label: "Revoke", Kind: ui.DangerSolid},
-			Body: h.P(g.Text("What uses it is refused at once. It cannot be brought back.")), Form: []g.Node{v.post("/settings/tokens/" + x.ID + "/revoke")}})
+			Body: h.P(g.Text("What uses it is refused at once, and so are the tokens that were made with it. It cannot be brought back.")), Form: []g.Node{v.post("/settings/tokens/" + x.ID + "/revoke")}})
 	}
 	body := []g.Node{frame.Head{Title: "Settings"}, settingsTabs("tokens")}
 	if secret != "" {
@@ -91,6 +91,14 @@ func (s *site) createToken(v *visit) error {
 		return v.tokens(http.StatusUnprocessableEntity, "", e)
 	}
 	return v.tokens(http.StatusOK, secret, nil)
+}
+
+// origin is the token's id, and that of the token that it was made with.
+func origin(t auth.Token) string {
+	if t.Parent == "" {
+		return t.ID
+	}
+	return t.ID + ", made with " + t.Parent
 }
 
 // revokeToken ends a token.
