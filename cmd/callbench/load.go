@@ -46,9 +46,6 @@ func load(ctx context.Context, target, token string, connections int, d time.Dur
 		return result{}, fmt.Errorf("asking %s: %w", target, err)
 	}
 	all := slices.Concat(times...)
-	if len(all) == 0 {
-		return result{}, fmt.Errorf("asking %s: no answer within %v", target, d)
-	}
 	slices.Sort(all)
 	return result{
 		perSecond: float64(len(all)) / took.Seconds(),
@@ -68,7 +65,9 @@ func ask(ctx context.Context, host string, request []byte, deadline time.Time) (
 	}
 	in := bufio.NewReaderSize(conn, 64<<10)
 	var times []time.Duration
-	for ctx.Err() == nil && time.Now().Before(deadline) {
+	// A slow machine may let a round pass before anything is asked; one
+	// answer is waited for all the same, or the round would tell nothing.
+	for ctx.Err() == nil && (len(times) == 0 || time.Now().Before(deadline)) {
 		began := time.Now()
 		if _, err := conn.Write(request); err != nil {
 			return nil, err
