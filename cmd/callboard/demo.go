@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -183,9 +184,10 @@ func (p *portal) demoServices(ctx context.Context, c host.Caller) ([]string, err
 // simulate serves h on loopback until ctx ends and returns its URL: the one
 // that it had before, if that is still free.
 func simulate(ctx context.Context, h http.Handler, before string) (string, error) {
-	l, err := net.Listen("tcp", strings.TrimPrefix(before, "http://"))
-	if before == "" || err != nil {
-		l, err = net.Listen("tcp", "127.0.0.1:0")
+	const anyPort = "127.0.0.1:0"
+	l, err := net.Listen("tcp", cmp.Or(strings.TrimPrefix(before, "http://"), anyPort))
+	if err != nil {
+		l, err = net.Listen("tcp", anyPort)
 	}
 	if err != nil {
 		return "", err

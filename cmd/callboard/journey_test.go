@@ -413,3 +413,24 @@ func TestRelativeData(t *testing.T) {
 		})
 	}
 }
+
+// TestConfiguredLocations: what the configuration file manages is in the
+// catalog of every tenant, also of the one that the first start makes.
+func TestConfiguredLocations(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"shop.yaml":       shopYAML,
+		"app-config.yaml": "catalog:\n  locations:\n    - {type: file, target: shop.yaml}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data := t.TempDir()
+	s := start(t, data, "--demo", "--config", filepath.Join(dir, "app-config.yaml"), "--bundled", t.TempDir())
+	s.token = strings.TrimSpace(s.cli("token", "create", "--tenant", "demo", "--role", "viewer", "--data", data))
+	s.until("the configured entity", func() bool {
+		status, _ := s.get("/api/v1/entities/component/default/shop")
+		return status == http.StatusOK
+	})
+}

@@ -20,7 +20,7 @@ type relay struct {
 }
 
 // sweepEvery is how often all outboxes are looked at.
-const sweepEvery = 30 * time.Second
+const sweepEvery = 15 * time.Second
 
 func newRelay(log *slog.Logger) *relay {
 	return &relay{log: log, woken: make(chan host.TenantID, 256), sweeps: sweepEvery}
@@ -52,8 +52,8 @@ func (r *relay) run(ctx context.Context, p *portal) {
 	}
 }
 
-// sweep looks at every tenant's outbox, and at locations whose refresh was
-// lost with its host.
+// sweep looks at every tenant's outbox, at tenants that are new, and at
+// locations whose refresh was lost with its host.
 func (r *relay) sweep(ctx context.Context, p *portal) {
 	tenants, err := p.tenants.List(ctx)
 	if err != nil {
@@ -62,9 +62,9 @@ func (r *relay) sweep(ctx context.Context, p *portal) {
 	}
 	for _, t := range tenants {
 		r.deliver(ctx, p, t.ID)
-		if _, err := p.catalog.Resume(ctx, t.ID); err != nil && ctx.Err() == nil {
-			r.log.WarnContext(ctx, "a tenant's due locations could not be resumed; trying again later", "tenant", t.ID, "error", err)
-		}
+	}
+	if err := p.configureCatalogs(ctx); err != nil && ctx.Err() == nil {
+		r.log.WarnContext(ctx, "not every catalog is up to date with the configuration; trying again later", "error", err)
 	}
 }
 

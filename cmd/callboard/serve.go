@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -67,6 +68,9 @@ type portal struct {
 	router    *extension.Router
 	views     *extension.Views
 	relay     *relay
+	// configured are the tenants whose catalogs know catalog.locations. Only
+	// the start, and after it the relay, touch it.
+	configured map[host.TenantID]bool
 }
 
 // serve wires the house together and runs it until ctx ends. It reads from top
@@ -82,7 +86,7 @@ func serve(ctx context.Context, c config.Config, out, errOut io.Writer) error {
 	defer closeWithin(eyes.Close)
 	eyes.SetGlobal()
 	log := eyes.Logger()
-	p := &portal{telemetry: eyes, relay: newRelay(log)}
+	p := &portal{telemetry: eyes, relay: newRelay(log), configured: map[host.TenantID]bool{}}
 
 	progress := slog.NewLogLogger(log.Handler(), slog.LevelInfo).Writer()
 	if p.data, err = openData(ctx, c, store.Settings{Enqueued: p.relay.wake}, progress); err != nil {
@@ -108,14 +112,15 @@ func serve(ctx context.Context, c config.Config, out, errOut io.Writer) error {
 		return err
 	}
 	defer closeWithin(p.queue.Stop)
-	if err := p.configureCatalogs(ctx); err != nil {
-		return err
-	}
 	if c.Demo {
 		if err := p.openDemo(background); err != nil {
 			return fmt.Errorf("making the demo tenant: %w", err)
 		}
 	}
+	if err := p.configureCatalogs(ctx); err != nil {
+		return err
+	}
+	go p.relay.run(background, p)
 
 	var ready atomic.Bool
 	err = server.Run(ctx, server.Settings{
@@ -182,8 +187,7 @@ func (p *portal) openPlugins(ctx context.Context) error {
 	return p.house.Start(ctx)
 }
 
-// startJobs starts the durable queue, the relay that feeds it, and the
-// schedules of plugins.
+// startJobs starts the durable queue and the schedules of plugins.
 func (p *portal) startJobs(ctx context.Context) error {
 	log := p.telemetry.Logger()
 	if err := p.queue.Register(catalog.JobRefresh, p.catalog.RunRefresh, queue.Options{}); err != nil {
@@ -198,26 +202,35 @@ func (p *portal) startJobs(ctx context.Context) error {
 		return err
 	}
 	go schedules.Run(ctx)
-	go p.relay.run(ctx, p)
 	return nil
 }
 
-// configureCatalogs tells each tenant's catalog which locations the
-// configuration file manages, and picks up refreshes whose job was lost.
+// configureCatalogs tells the catalog of each tenant that is new to this
+// process which locations the configuration file manages, and picks up
+// refreshes whose job was lost.
 func (p *portal) configureCatalogs(ctx context.Context) error {
 	tenants, err := p.tenants.List(ctx)
 	if err != nil {
 		return err
 	}
+	var failed []error
 	for _, t := range tenants {
-		if err := p.catalog.Configure(ctx, host.System(t, "configuration"), configuredTargets(p.config)); err != nil {
-			return fmt.Errorf("catalog.locations for tenant %s: %w", t.Slug, err)
-		}
-		if _, err := p.catalog.Resume(ctx, t.ID); err != nil {
-			return err
+		if err := p.configureCatalog(ctx, t); err != nil {
+			failed = append(failed, fmt.Errorf("catalog of tenant %s: %w", t.Slug, err))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
+}
+
+func (p *portal) configureCatalog(ctx context.Context, t host.Tenant) error {
+	if !p.configured[t.ID] {
+		if err := p.catalog.Configure(ctx, host.System(t, "configuration"), configuredTargets(p.config)); err != nil {
+			return fmt.Errorf("catalog.locations: %w", err)
+		}
+		p.configured[t.ID] = true
+	}
+	_, err := p.catalog.Resume(ctx, t.ID)
+	return err
 }
 
 // handler puts the two faces behind one door: pages for people, operations for
