@@ -22,7 +22,8 @@ const (
 	CodePrecondition    Code = "precondition-failed"
 	CodeTooLarge        Code = "too-large"
 	CodeRateLimited     Code = "rate-limited"
-	CodeLimit           Code = "limit-exceeded" // a quota of the tenant or instance
+	CodeLimit           Code = "limit-exceeded" // a limit of the tenant or instance
+	CodeQuota           Code = "quota-exceeded" // what a plugin may use in a day or minute
 	CodeUnavailable     Code = "unavailable"    // shedding load, draining, compiling
 	CodeUpstream        Code = "upstream-failed"
 	CodeInternal        Code = "internal"
@@ -30,6 +31,7 @@ const (
 	// What can be wrong with one plugin call.
 	CodePluginTimeout  Code = "plugin-timeout"
 	CodePluginMemory   Code = "plugin-out-of-memory"
+	CodePluginFuel     Code = "plugin-out-of-fuel" // it executed more instructions than it may
 	CodePluginTrap     Code = "plugin-trapped"
 	CodePluginOutput   Code = "plugin-output-invalid"
 	CodePluginNotReady Code = "plugin-not-ready" // configuration or a secret is missing
@@ -43,6 +45,7 @@ var statuses = map[Code]int{
 	CodeNotFound: http.StatusNotFound, CodeConflict: http.StatusConflict,
 	CodePrecondition: http.StatusPreconditionFailed, CodeTooLarge: http.StatusRequestEntityTooLarge,
 	CodeRateLimited: http.StatusTooManyRequests, CodeLimit: http.StatusTooManyRequests,
+	CodeQuota: http.StatusTooManyRequests, CodePluginFuel: http.StatusBadGateway,
 	CodeUnavailable: http.StatusServiceUnavailable, CodeUpstream: http.StatusBadGateway,
 	CodeInternal: http.StatusInternalServerError, CodePluginTimeout: http.StatusGatewayTimeout,
 	CodePluginMemory: http.StatusBadGateway, CodePluginTrap: http.StatusBadGateway,

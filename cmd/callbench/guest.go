@@ -55,24 +55,23 @@ func callGuest(ctx context.Context, module plugin.Module, d time.Duration) ([]ti
 	if err != nil {
 		return nil, err
 	}
-	in, err := json.Marshal(pluginv1.Call{ABI: pluginv1.ABI, Capability: route.Name, Method: route.MethodHandle,
-		Tenant: "bench", Caller: pluginv1.Caller{Kind: "user", Name: "bench", Role: "admin"}, Body: request})
-	if err != nil {
-		return nil, err
-	}
 	nothing := func(context.Context, pluginv1.HostCall) pluginv1.Result { return pluginv1.Result{Body: []byte("{}")} }
-	limits := plugin.Limits{Timeout: 10 * time.Second, Memory: 64 << 20, Output: 1 << 20, Input: 1 << 20, HostCalls: 100}
+	work := plugin.Work{
+		Call: pluginv1.Call{Capability: route.Name, Method: route.MethodHandle,
+			Tenant: "bench", Caller: pluginv1.Caller{Kind: "user", Name: "bench", Role: "admin"}, Body: request},
+		Limits: plugin.Limits{Timeout: 10 * time.Second, Memory: 64 << 20, Output: 1 << 20, Input: 1 << 20, HostCalls: 100},
+		World:  plugin.World{Host: nothing},
+	}
 	var times []time.Duration
 	for deadline := time.Now().Add(d); time.Now().Before(deadline); {
 		began := time.Now()
-		out, err := module.Call(ctx, in, limits, nothing)
+		out, err := module.Call(ctx, work)
 		if err != nil {
 			return nil, err
 		}
 		times = append(times, time.Since(began))
-		var r pluginv1.Result
-		if err := json.Unmarshal(out, &r); err != nil || r.Error != nil {
-			return nil, fmt.Errorf("the guest answered %.300s", out)
+		if out.Result.Error != nil {
+			return nil, fmt.Errorf("the guest answered %w", out.Result.Error)
 		}
 	}
 	return times, nil

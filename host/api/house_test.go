@@ -226,22 +226,21 @@ func (g *guests) Cached(string) bool          { return true }
 func (g *guests) Forget(string) error         { return nil }
 func (g *guests) Close(context.Context) error { return nil }
 
+func (g *guests) Facts() plugin.Facts { return plugin.Facts{Runtime: "wasm", Path: "fresh", ABI: 1} }
+
 // Call answers what the test says, or a greeting.
-func (g *guests) Call(ctx context.Context, in []byte, _ plugin.Limits, _ plugin.HostFunc) ([]byte, error) {
-	var call pluginv1.Call
-	if err := json.Unmarshal(in, &call); err != nil {
-		return nil, err
-	}
+func (g *guests) Call(ctx context.Context, w plugin.Work) (plugin.Outcome, error) {
+	call := w.Call
 	if g.answer != nil {
-		return json.Marshal(g.answer(ctx, call))
+		return plugin.Outcome{Result: g.answer(ctx, call)}, nil
 	}
 	var req routev1.Request
 	if err := json.Unmarshal(call.Body, &req); err != nil {
-		return nil, err
+		return plugin.Outcome{}, err
 	}
 	body, _ := json.Marshal(map[string]any{"greeting": "hello " + req.Params["who"] + " of " + call.Tenant})
 	res, _ := json.Marshal(routev1.Response{Status: 200, Body: body, Header: map[string]string{"X-Greeter": "yes"}})
-	return json.Marshal(pluginv1.Result{Body: res})
+	return plugin.Outcome{Result: pluginv1.Result{Body: res}}, nil
 }
 
 // greeter is the manifest of a plugin with one operation.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
-	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -54,15 +53,15 @@ func (h *House) Call(ctx context.Context, c host.Caller, short, capability, meth
 		return h.unlent(e, err)
 	}
 	defer e.release.code.giveBack()
-	in, err := h.envelope(ctx, c, e, capability, method, body)
+	call, err := h.envelope(ctx, c, e, capability, method, body)
 	if err != nil {
 		return err
 	}
-	answer, err := module.Call(ctx, in, h.loggedLimits(ctx, c, e), h.hostFunc(c, e))
+	outcome, err := module.Call(ctx, Work{Call: call, Limits: h.loggedLimits(ctx, c, e), World: World{Host: h.hostFunc(c, e)}})
 	if err != nil {
 		return named(e, err)
 	}
-	return named(e, decode(answer, out))
+	return named(e, decode(outcome.Result, out))
 }
 
 // callable finds the entry and says why it cannot be called.
@@ -141,11 +140,11 @@ func (h *House) begin() bool {
 	}
 }
 
-// envelope marshals the call.
-func (h *House) envelope(ctx context.Context, c host.Caller, e *entry, capability, method string, body any) ([]byte, error) {
+// envelope makes the call.
+func (h *House) envelope(ctx context.Context, c host.Caller, e *entry, capability, method string, body any) (pluginv1.Call, error) {
 	raw, err := json.Marshal(body)
 	if err != nil {
-		return nil, fmt.Errorf("encoding the call: %w", err)
+		return pluginv1.Call{}, fmt.Errorf("encoding the call: %w", err)
 	}
 	p := c.Principal()
 	carrier := propagation.MapCarrier{}
@@ -154,18 +153,11 @@ func (h *House) envelope(ctx context.Context, c host.Caller, e *entry, capabilit
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = min(timeout, time.Until(deadline))
 	}
-	in, err := json.Marshal(pluginv1.Call{
-		ABI: pluginv1.ABI, Capability: capability, Method: method, Tenant: c.Tenant().Slug,
+	return pluginv1.Call{
+		Capability: capability, Method: method, Tenant: c.Tenant().Slug,
 		Caller:      pluginv1.Caller{Kind: string(p.Kind), Name: p.Name, Role: string(p.Role), Ref: p.EntityRef},
 		Traceparent: carrier["traceparent"], DeadlineMillis: max(1, timeout.Milliseconds()), Body: raw,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encoding the call: %w", err)
-	}
-	if int64(len(in)) > e.limits.Input {
-		return nil, host.Errorf(host.CodeTooLarge, "the call has %d bytes; the plugin takes at most %d", len(in), e.limits.Input)
-	}
-	return in, nil
+	}, nil
 }
 
 // loggedLimits returns the limits of a call whose guest writes to the log.
@@ -210,19 +202,28 @@ func (h *House) hostFunc(c host.Caller, e *entry) HostFunc {
 		if service == nil {
 			return pluginv1.Result{Error: &pluginv1.Error{Code: pluginv1.CodeUnsupported, Message: fmt.Sprintf("this host has no service %q", clip(call.Service))}}
 		}
-		answer, err := service.Serve(ctx, session, call.Method, call.Body)
+		answer, err := service.Serve(ctx, session, call)
 		if err != nil {
 			return pluginv1.Result{Error: h.toGuest(call, e, err)}
 		}
-		if answer == nil {
-			return pluginv1.Result{}
-		}
-		raw, err := json.Marshal(answer)
+		result, err = resultOf(answer)
 		if err != nil {
 			return pluginv1.Result{Error: h.toGuest(call, e, err)}
 		}
-		return pluginv1.Result{Body: raw}
+		return result
 	}
+}
+
+// resultOf marshals a service's answer.
+func resultOf(answer any) (r pluginv1.Result, err error) {
+	if a, ok := answer.(Attached); ok {
+		answer, r.Data = a.Body, a.Data
+	}
+	if answer == nil {
+		return r, nil
+	}
+	r.Body, err = json.Marshal(answer)
+	return r, err
 }
 
 // known bounds a guest's word to those that exist.
@@ -246,6 +247,7 @@ var guestCodes = map[host.Code]string{
 	host.CodeForbidden: pluginv1.CodeForbidden, host.CodeUnauthenticated: pluginv1.CodeForbidden,
 	host.CodeNotGranted: pluginv1.CodeNotGranted, host.CodePluginNotReady: pluginv1.CodeNotReady,
 	host.CodeConflict: pluginv1.CodeConflict, host.CodePrecondition: pluginv1.CodeConflict, host.CodeLimit: pluginv1.CodeLimit,
+	host.CodeQuota:       pluginv1.CodeLimit,
 	host.CodeRateLimited: pluginv1.CodeRateLimited, host.CodePluginTimeout: pluginv1.CodeTimeout,
 	host.CodeUpstream: pluginv1.CodeUpstream, host.CodeUnavailable: pluginv1.CodeUpstream,
 }
@@ -270,23 +272,15 @@ var hostCodes = map[string]host.Code{
 	pluginv1.CodeInvalid: host.CodeInvalid, pluginv1.CodeNotFound: host.CodeNotFound, pluginv1.CodeForbidden: host.CodeForbidden,
 	pluginv1.CodeNotGranted: host.CodeNotGranted, pluginv1.CodeNotReady: host.CodePluginNotReady, pluginv1.CodeConflict: host.CodeConflict,
 	pluginv1.CodeLimit: host.CodeLimit, pluginv1.CodeRateLimited: host.CodeRateLimited, pluginv1.CodeTimeout: host.CodePluginTimeout,
-	pluginv1.CodeUpstream: host.CodeUpstream, pluginv1.CodeUnsupported: host.CodePluginOutput, pluginv1.CodeInternal: host.CodePluginTrap,
+	pluginv1.CodeUpstream: host.CodeUpstream, pluginv1.CodeUnauthorised: host.CodeUpstream, pluginv1.CodeUnsupported: host.CodePluginOutput,
+	pluginv1.CodeInternal: host.CodePluginTrap,
 }
 
 // maxText is how much of a guest's message is passed on.
 const maxText = 2000
 
 // decode reads a guest's Result into out.
-func decode(answer []byte, out any) error {
-	if !utf8.Valid(answer) {
-		return host.Errorf(host.CodePluginOutput, "the answer is not valid UTF-8")
-	}
-	var r pluginv1.Result
-	dec := json.NewDecoder(bytes.NewReader(answer))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&r); err != nil || dec.More() {
-		return host.Errorf(host.CodePluginOutput, "the answer is not the JSON of a result")
-	}
+func decode(r pluginv1.Result, out any) error {
 	if r.Error != nil {
 		code, ok := hostCodes[r.Error.Code]
 		if !ok {
@@ -331,7 +325,7 @@ func named(e *entry, err error) error {
 	}
 	out := *he
 	switch he.Code {
-	case host.CodePluginTimeout, host.CodePluginMemory, host.CodePluginTrap, host.CodePluginOutput, host.CodeUnavailable:
+	case host.CodePluginTimeout, host.CodePluginMemory, host.CodePluginFuel, host.CodePluginTrap, host.CodePluginOutput, host.CodeUnavailable:
 		out.Message = "plugin " + e.in.Short + ": " + he.Message
 	}
 	return &out

@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -180,12 +181,75 @@ type Runtime interface {
 // Module is compiled code. It is safe for concurrent use; every Call runs in a
 // sandbox of its own in which nothing of another call is left.
 type Module interface {
-	// Call hands in to the guest and returns what it answers. It returns when
-	// lim.Timeout is over, at the latest, whatever the guest does. Failures
-	// are *host.Error of the CodePlugin... codes.
-	Call(ctx context.Context, in []byte, lim Limits, host HostFunc) (out []byte, err error)
+	// Call hands the work to the guest and returns what it answers. It returns
+	// when the time limit is over, at the latest, whatever the guest does.
+	// Failures are *host.Error of the CodePlugin... codes; what the call used
+	// is in the outcome then, too.
+	Call(ctx context.Context, w Work) (Outcome, error)
+	// Facts says how calls of this code are run.
+	Facts() Facts
 	// Close frees the code. Calls that still run finish first.
 	Close(ctx context.Context) error
+}
+
+// Work is one call, as a runtime sees it.
+type Work struct {
+	// Call is what the guest is asked. The runtime sets its ABI to the one
+	// that it and the guest have agreed on.
+	Call   pluginv1.Call
+	Limits Limits
+	World  World
+}
+
+// World is what a guest can learn from outside of its sandbox. Fields that are
+// nil mean the real thing; a recording gives its own.
+type World struct {
+	// Host answers calls of host services; nil refuses them.
+	Host HostFunc
+	// Walltime returns seconds and nanoseconds since 1970.
+	Walltime func() (sec int64, nsec int32)
+	// Nanotime returns nanoseconds of a monotonic clock.
+	Nanotime func() int64
+	Sleep    func(time.Duration)
+	Random   io.Reader
+}
+
+// Outcome is what came of a call.
+type Outcome struct {
+	Result pluginv1.Result
+	Usage  Usage
+}
+
+// Usage is what one call used. Sizes are in bytes.
+type Usage struct {
+	// Fuel is in units of the meter, about one for each instruction; zero
+	// where the runtime does not meter (Facts.Metered).
+	Fuel int64
+	// Memory is the largest sum of the sandbox's memories.
+	Memory        int64
+	Input, Output int64
+	HostCalls     int64
+	// HostBytes is the size of what went to host services and came back.
+	HostBytes int64
+	// Wall is how long the guest ran, host services included.
+	Wall time.Duration
+	// Waited is how long the call waited for its turn and for its code.
+	Waited time.Duration
+}
+
+// Facts say how calls of a module are run.
+type Facts struct {
+	Runtime string // wasm, process or in-process
+	// Path is how a wasm sandbox is made clean: "page-scan", "madvise" or
+	// "fresh"; it is "process" and "in-process" for the others.
+	Path string
+	// Why says why no faster path is taken; empty for the fastest.
+	Why string
+	// ABI is the version of the envelope that host and guest agreed on.
+	ABI int
+	// Bytes is how much memory the loaded code and its image take.
+	Bytes   int64
+	Metered bool
 }
 
 // HostFunc answers a guest's call of a host service.
@@ -200,8 +264,11 @@ type Limits struct {
 	Output int64
 	// Input is the size of the call, in bytes.
 	Input int64
-	// HostCalls is how many calls of host services one call may make.
-	HostCalls int64
+	// HostCalls is how many calls of host services one call may make, and
+	// HostBytes how much they may move.
+	HostCalls, HostBytes int64
+	// Fuel is how much the call may execute, in units of the meter.
+	Fuel int64
 	// Log receives what the guest writes to its standard output and error;
 	// nil drops it. At most LogBytes of it are kept.
 	Log      func(stream string, text []byte)
@@ -212,7 +279,7 @@ type Limits struct {
 func (l Limits) or(d Limits) Limits {
 	return Limits{
 		Timeout: cmp.Or(l.Timeout, d.Timeout), Memory: cmp.Or(l.Memory, d.Memory), Output: cmp.Or(l.Output, d.Output),
-		Input: cmp.Or(l.Input, d.Input), HostCalls: cmp.Or(l.HostCalls, d.HostCalls),
+		Input: cmp.Or(l.Input, d.Input), HostCalls: cmp.Or(l.HostCalls, d.HostCalls), HostBytes: cmp.Or(l.HostBytes, d.HostBytes), Fuel: cmp.Or(l.Fuel, d.Fuel),
 		Log: l.Log, LogBytes: cmp.Or(l.LogBytes, d.LogBytes),
 	}
 }
@@ -221,16 +288,23 @@ func (l Limits) or(d Limits) Limits {
 func (l Limits) within(c Limits) Limits {
 	return Limits{
 		Timeout: min(l.Timeout, c.Timeout), Memory: min(l.Memory, c.Memory), Output: min(l.Output, c.Output),
-		Input: min(l.Input, c.Input), HostCalls: min(l.HostCalls, c.HostCalls),
+		Input: min(l.Input, c.Input), HostCalls: min(l.HostCalls, c.HostCalls), HostBytes: min(l.HostBytes, c.HostBytes), Fuel: min(l.Fuel, c.Fuel),
 		Log: l.Log, LogBytes: min(l.LogBytes, c.LogBytes),
 	}
 }
 
-// Service answers the calls of one host service, for example "http/v1". Body
-// is the request of the service's schema; the answer is marshalled to JSON.
-// Failures are *host.Error or *pluginv1.Error.
+// Service answers the calls of one host service, for example "http/v1". The
+// call's body is the request of the service's schema; the answer is marshalled
+// to JSON, unless it is an Attached. Failures are *host.Error or
+// *pluginv1.Error.
 type Service interface {
-	Serve(ctx context.Context, s *Session, method string, body json.RawMessage) (any, error)
+	Serve(ctx context.Context, s *Session, call pluginv1.HostCall) (any, error)
+}
+
+// Attached is an answer with raw bytes beside it.
+type Attached struct {
+	Body any
+	Data []byte
 }
 
 // ServiceSet maps the name of a host service to what answers it.

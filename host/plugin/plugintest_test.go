@@ -22,6 +22,7 @@ import (
 	"github.com/callboard-dev/callboard/host/store"
 	"github.com/callboard-dev/callboard/host/store/storetest"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 )
 
 // authz allows everything but what deny names.
@@ -251,7 +252,7 @@ type gate struct{ entered, open chan struct{} }
 func newGate() *gate { return &gate{entered: make(chan struct{}), open: make(chan struct{})} }
 
 // Serve waits for the gate.
-func (g *gate) Serve(ctx context.Context, _ *plugin.Session, _ string, _ json.RawMessage) (any, error) {
+func (g *gate) Serve(ctx context.Context, _ *plugin.Session, _ pluginv1.HostCall) (any, error) {
 	g.entered <- struct{}{}
 	select {
 	case <-g.open:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
+	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	catalogv1 "github.com/callboard-dev/callboard/schemas/service/catalog/v1"
 )
 
@@ -39,19 +40,19 @@ var _ plugin.Service = (*CatalogService)(nil)
 func NewCatalog(c Catalog) *CatalogService { return &CatalogService{catalog: c} }
 
 // Serve answers one call.
-func (k *CatalogService) Serve(ctx context.Context, s *plugin.Session, method string, body json.RawMessage) (any, error) {
+func (k *CatalogService) Serve(ctx context.Context, s *plugin.Session, call pluginv1.HostCall) (any, error) {
 	grants, err := granted(s, catalogv1.Name)
 	if err != nil {
 		return nil, err
 	}
 	kinds := kindsOf(grants)
-	switch method {
+	switch call.Method {
 	case catalogv1.MethodGet:
-		return k.get(ctx, s, kinds, body)
+		return k.get(ctx, s, kinds, call.Body)
 	case catalogv1.MethodList:
-		return k.list(ctx, s, kinds, body)
+		return k.list(ctx, s, kinds, call.Body)
 	}
-	return nil, unknownMethod(catalogv1.Name, method)
+	return nil, unknownMethod(catalogv1.Name, call.Method)
 }
 
 // kindsOf joins the kinds of the grants; empty means all.

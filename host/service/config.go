@@ -2,9 +2,9 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/callboard-dev/callboard/host/plugin"
+	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	configv1 "github.com/callboard-dev/callboard/schemas/service/config/v1"
 )
 
@@ -14,9 +14,9 @@ type Config struct{}
 var _ plugin.Service = Config{}
 
 // Serve answers one call.
-func (Config) Serve(_ context.Context, s *plugin.Session, method string, _ json.RawMessage) (any, error) {
-	if method != configv1.MethodGet {
-		return nil, unknownMethod(configv1.Name, method)
+func (Config) Serve(_ context.Context, s *plugin.Session, call pluginv1.HostCall) (any, error) {
+	if call.Method != configv1.MethodGet {
+		return nil, unknownMethod(configv1.Name, call.Method)
 	}
 	return configv1.Response{Config: s.Instance.Config, Secrets: s.Instance.Secrets}, nil
 }

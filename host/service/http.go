@@ -25,6 +25,7 @@ import (
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
+	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	httpv1 "github.com/callboard-dev/callboard/schemas/service/http/v1"
 )
 
@@ -101,15 +102,15 @@ func client(s HTTPSettings, private bool) *http.Client {
 }
 
 // Serve answers one call.
-func (h *HTTP) Serve(ctx context.Context, s *plugin.Session, method string, body json.RawMessage) (any, error) {
-	if method != httpv1.MethodDo {
-		return nil, unknownMethod(httpv1.Name, method)
+func (h *HTTP) Serve(ctx context.Context, s *plugin.Session, call pluginv1.HostCall) (any, error) {
+	if call.Method != httpv1.MethodDo {
+		return nil, unknownMethod(httpv1.Name, call.Method)
 	}
 	grants, err := granted(s, httpv1.Name)
 	if err != nil {
 		return nil, err
 	}
-	in, err := read[httpv1.Request](body)
+	in, err := read[httpv1.Request](call.Body)
 	if err != nil {
 		return nil, err
 	}

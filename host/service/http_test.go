@@ -16,6 +16,7 @@ import (
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	httpv1 "github.com/callboard-dev/callboard/schemas/service/http/v1"
 )
 
@@ -47,7 +48,7 @@ func send(t *testing.T, h *HTTP, s *plugin.Session, in httpv1.Request) (*httpv1.
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := h.Serve(t.Context(), s, httpv1.MethodDo, raw)
+	out, err := h.Serve(t.Context(), s, pluginv1.HostCall{Method: httpv1.MethodDo, Body: raw})
 	if err != nil {
 		return nil, err
 	}
@@ -425,10 +426,10 @@ func TestBudgets(t *testing.T) {
 		if _, err := send(t, h, s, httpv1.Request{Method: "CONNECT", URL: up.URL}); host.CodeOf(err) != host.CodeInvalid {
 			t.Errorf("CONNECT gave %v", err)
 		}
-		if _, err := h.Serve(t.Context(), s, "explode", nil); err == nil {
+		if _, err := h.Serve(t.Context(), s, pluginv1.HostCall{Method: "explode"}); err == nil {
 			t.Error("an unknown method was served")
 		}
-		if _, err := h.Serve(t.Context(), s, httpv1.MethodDo, json.RawMessage("{")); host.CodeOf(err) != host.CodeInvalid {
+		if _, err := h.Serve(t.Context(), s, pluginv1.HostCall{Method: httpv1.MethodDo, Body: json.RawMessage("{")}); host.CodeOf(err) != host.CodeInvalid {
 			t.Errorf("junk gave %v", err)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/callboard-dev/callboard/host/kv"
 	"github.com/callboard-dev/callboard/host/plugin"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	kvv1 "github.com/callboard-dev/callboard/schemas/service/kv/v1"
 )
 
@@ -21,26 +22,26 @@ var _ plugin.Service = (*KV)(nil)
 func NewKV(store *kv.Store) *KV { return &KV{store: store} }
 
 // Serve answers one call.
-func (k *KV) Serve(ctx context.Context, s *plugin.Session, method string, body json.RawMessage) (any, error) {
+func (k *KV) Serve(ctx context.Context, s *plugin.Session, call pluginv1.HostCall) (any, error) {
 	grants, err := granted(s, kvv1.Name)
 	if err != nil {
 		return nil, err
 	}
-	switch method {
+	switch call.Method {
 	case kvv1.MethodGet:
-		return k.get(ctx, s, body)
+		return k.get(ctx, s, call.Body)
 	case kvv1.MethodSet:
-		return nil, k.set(ctx, s, quotaOf(grants), body)
+		return nil, k.set(ctx, s, quotaOf(grants), call.Body)
 	case kvv1.MethodDelete:
-		in, err := read[kvv1.DeleteRequest](body)
+		in, err := read[kvv1.DeleteRequest](call.Body)
 		if err != nil {
 			return nil, err
 		}
 		return nil, k.store.Delete(ctx, s.Instance.Tenant, s.Instance.ID, in.Key)
 	case kvv1.MethodList:
-		return k.list(ctx, s, body)
+		return k.list(ctx, s, call.Body)
 	}
-	return nil, unknownMethod(kvv1.Name, method)
+	return nil, unknownMethod(kvv1.Name, call.Method)
 }
 
 // quotaOf is the largest quota of the grants.

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
+	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	logv1 "github.com/callboard-dev/callboard/schemas/service/log/v1"
 )
 
@@ -50,11 +50,11 @@ func NewLog(log *slog.Logger) *Log {
 }
 
 // Serve answers one call.
-func (l *Log) Serve(ctx context.Context, s *plugin.Session, method string, body json.RawMessage) (any, error) {
-	if method != logv1.MethodWrite {
-		return nil, unknownMethod(logv1.Name, method)
+func (l *Log) Serve(ctx context.Context, s *plugin.Session, call pluginv1.HostCall) (any, error) {
+	if call.Method != logv1.MethodWrite {
+		return nil, unknownMethod(logv1.Name, call.Method)
 	}
-	line, err := read[logv1.Line](body)
+	line, err := read[logv1.Line](call.Body)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func ask[T any](t *testing.T, svc plugin.Service, s *plugin.Session, method stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := svc.Serve(t.Context(), s, method, raw)
+	answer, err := svc.Serve(t.Context(), s, pluginv1.HostCall{Method: method, Body: raw})
 	if err != nil {
 		return out, err
 	}
@@ -246,7 +246,7 @@ func TestSet(t *testing.T) {
 	set := Set(Settings{KV: &kv.Store{}, Catalog: &library{}})
 	for name, svc := range set {
 		s := session("{}", nil, plugin.Grant{Type: name, Quota: "1B", Hosts: []string{"https://a.example"}})
-		_, err := svc.Serve(t.Context(), s, strings.Repeat("x", 100), nil)
+		_, err := svc.Serve(t.Context(), s, pluginv1.HostCall{Method: strings.Repeat("x", 100)})
 		var typed *pluginv1.Error
 		if !errors.As(err, &typed) || typed.Code != pluginv1.CodeUnsupported {
 			t.Errorf("an unknown method of %s gave %v", name, err)

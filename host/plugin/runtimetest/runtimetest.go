@@ -84,29 +84,28 @@ func Open(t testing.TB, r plugin.Runtime) *Bench {
 	return &Bench{Module: m}
 }
 
-// Act makes one call and returns the guest's raw answer.
-func (b *Bench) Act(ctx context.Context, act string, body any, lim plugin.Limits, fn plugin.HostFunc) ([]byte, error) {
+// Act makes one call and returns what the guest answers.
+func (b *Bench) Act(ctx context.Context, act string, body any, lim plugin.Limits, fn plugin.HostFunc) (pluginv1.Result, error) {
 	raw, err := json.Marshal(body)
 	if err != nil {
-		return nil, err
+		return pluginv1.Result{}, err
 	}
-	in, err := json.Marshal(pluginv1.Call{ABI: pluginv1.ABI, Capability: "test/v1", Method: act, Tenant: "acme", Body: raw})
-	if err != nil {
-		return nil, err
-	}
-	return b.Module.Call(ctx, in, lim, fn)
+	out, err := b.Module.Call(ctx, plugin.Work{
+		Call:   pluginv1.Call{Capability: "test/v1", Method: act, Tenant: "acme", Body: raw},
+		Limits: lim, World: plugin.World{Host: fn},
+	})
+	return out.Result, err
 }
 
 // must makes a call that has to succeed and returns the body of its answer.
 func (b *Bench) must(t *testing.T, act string, body any, lim plugin.Limits, fn plugin.HostFunc) json.RawMessage {
 	t.Helper()
-	out, err := b.Act(t.Context(), act, body, lim, fn)
+	r, err := b.Act(t.Context(), act, body, lim, fn)
 	if err != nil {
 		t.Fatalf("calling %s: %v (%v)", act, err, host.AsError(err).Err)
 	}
-	var r pluginv1.Result
-	if err := json.Unmarshal(out, &r); err != nil || r.Error != nil {
-		t.Fatalf("calling %s answered %.200s", act, out)
+	if r.Error != nil {
+		t.Fatalf("calling %s answered %v", act, r.Error)
 	}
 	return r.Body
 }

@@ -112,7 +112,7 @@ func TestEveryGuestCanBeStopped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := compiled(t, code)
 			limits := plugin.Limits{Timeout: 200 * time.Millisecond, Memory: 128 << 20, Output: 1 << 20}
-			_, err := m.Call(t.Context(), nil, limits, nil)
+			_, err := m.Call(t.Context(), plugin.Work{Limits: limits})
 			if host.CodeOf(err) != host.CodePluginTimeout {
 				t.Errorf("err = %v (%s)", err, host.CodeOf(err))
 			}

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	extism "github.com/extism/go-sdk"
 	"github.com/tetratelabs/wazero"
@@ -19,6 +21,7 @@ import (
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 )
 
@@ -73,10 +76,46 @@ type outcome struct {
 	err error
 }
 
+// Facts says that every call gets a fresh instance.
+func (m *module) Facts() plugin.Facts {
+	return plugin.Facts{Runtime: manifestv1.RuntimeWASM, Path: "fresh", ABI: pluginv1.ABI}
+}
+
 // Call runs the guest in a sandbox of its own.
-func (m *module) Call(ctx context.Context, in []byte, lim plugin.Limits, fn plugin.HostFunc) ([]byte, error) {
+func (m *module) Call(ctx context.Context, w plugin.Work) (plugin.Outcome, error) {
+	w.Call.ABI = pluginv1.ABI
+	in, err := json.Marshal(w.Call)
+	if err != nil {
+		return plugin.Outcome{}, fmt.Errorf("encoding the call: %w", err)
+	}
+	o := plugin.Outcome{Usage: plugin.Usage{Input: int64(len(in))}}
+	begin := time.Now()
+	out, err := m.invoke(ctx, in, w.Limits, w.World.Host)
+	o.Usage.Wall, o.Usage.Output = time.Since(begin), int64(len(out))
+	if err != nil {
+		return o, err
+	}
+	o.Result, err = decode(out)
+	return o, err
+}
+
+// decode reads a guest's Result.
+func decode(answer []byte) (r pluginv1.Result, err error) {
+	if !utf8.Valid(answer) {
+		return r, host.Errorf(host.CodePluginOutput, "the answer is not valid UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(answer))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&r); err != nil || dec.More() {
+		return pluginv1.Result{}, host.Errorf(host.CodePluginOutput, "the answer is not the JSON of a result")
+	}
+	return r, nil
+}
+
+// invoke runs the guest's door.
+func (m *module) invoke(ctx context.Context, in []byte, lim plugin.Limits, fn plugin.HostFunc) ([]byte, error) {
 	if lim.Input > 0 && int64(len(in)) > lim.Input {
-		return nil, host.Errorf(host.CodeTooLarge, "the call has %d bytes, the limit is %d", len(in), lim.Input)
+		return nil, host.Errorf(host.CodeTooLarge, "the call has %d bytes; the plugin takes at most %d", len(in), lim.Input)
 	}
 	if lim.Timeout <= 0 || lim.Timeout > backstop {
 		lim.Timeout = backstop

@@ -125,7 +125,7 @@ func TestTinyGuests(t *testing.T) {
 			if c.code != host.CodePluginTimeout {
 				lim.Timeout = 20 * time.Second
 			}
-			if _, err := m.Call(t.Context(), nil, lim, nil); host.CodeOf(err) != c.code || !strings.Contains(err.Error(), c.says) {
+			if _, err := m.Call(t.Context(), plugin.Work{Limits: lim}); host.CodeOf(err) != c.code || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v: %v", err, host.AsError(err).Err)
 			}
 			if err := m.Close(t.Context()); err != nil {
@@ -155,7 +155,7 @@ func TestCache(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := m.Call(t.Context(), nil, runtimetest.Limits(), nil); err != nil {
+		if _, err := m.Call(t.Context(), plugin.Work{Limits: runtimetest.Limits()}); host.CodeOf(err) != host.CodePluginOutput {
 			t.Error(err)
 		}
 		if err := m.Close(t.Context()); err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin"
 	"github.com/callboard-dev/callboard/host/plugin/runtimetest"
 )
 
@@ -93,7 +94,7 @@ func TestTablesAreBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := compiled(t, withSection(t, assemble(growing(c.delta), nil), sectionTable, c.table))
-			if _, err := m.Call(t.Context(), nil, runtimetest.Limits(), nil); (err == nil) != c.grows {
+			if _, err := m.Call(t.Context(), plugin.Work{Limits: runtimetest.Limits()}); (host.CodeOf(err) == host.CodePluginOutput) != c.grows {
 				t.Errorf("got %v", err)
 			}
 		})

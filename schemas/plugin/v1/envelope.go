@@ -35,6 +35,8 @@ type Call struct {
 	// DeadlineMillis is how many milliseconds the guest has for the whole call.
 	DeadlineMillis int64           `json:"deadlineMillis,omitempty"`
 	Body           json.RawMessage `json:"body,omitempty"`
+	// Data is raw bytes beside the body. In ABI 1 they are base64.
+	Data []byte `json:"data,omitempty"`
 }
 
 // Caller is who caused a call: what a guest may know of a principal.
@@ -48,6 +50,7 @@ type Caller struct {
 // Result answers a Call or a HostCall: a body, or an error, never both.
 type Result struct {
 	Body  json.RawMessage `json:"body,omitempty"`
+	Data  []byte          `json:"data,omitempty"`
 	Error *Error          `json:"error,omitempty"`
 }
 
@@ -56,6 +59,7 @@ type HostCall struct {
 	Service string          `json:"service"` // for example "http/v1"
 	Method  string          `json:"method"`  // for example "do"
 	Body    json.RawMessage `json:"body,omitempty"`
+	Data    []byte          `json:"data,omitempty"`
 }
 
 // Error is how either side says what went wrong. Code is one of the codes
@@ -67,6 +71,9 @@ type Error struct {
 	Hint string `json:"hint,omitempty"`
 	// RetryAfterSeconds is set where trying again later helps.
 	RetryAfterSeconds int `json:"retryAfterSeconds,omitempty"`
+	// Retryable says whether the same request may succeed later; nil leaves
+	// it to the code: rate-limited, timeout and upstream are retryable.
+	Retryable *bool `json:"retryable,omitempty"`
 }
 
 // Error returns the message with its code.
@@ -74,16 +81,17 @@ func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
 // The codes of Error.
 const (
-	CodeInvalid     = "invalid"      // the input is wrong; the caller must change it
-	CodeNotFound    = "not-found"    // the thing named does not exist, or may not be seen
-	CodeForbidden   = "forbidden"    // the caller's rights do not reach
-	CodeNotGranted  = "not-granted"  // the plugin's grants do not reach
-	CodeNotReady    = "not-ready"    // configuration or a secret is missing
-	CodeConflict    = "conflict"     // the state does not allow it
-	CodeLimit       = "limit"        // a quota or budget is used up
-	CodeRateLimited = "rate-limited" // an upstream asks to come back later
-	CodeTimeout     = "timeout"      // it took longer than allowed
-	CodeUpstream    = "upstream"     // an upstream failed or answered nonsense
-	CodeUnsupported = "unsupported"  // the other side does not know this service or method
-	CodeInternal    = "internal"     // a defect
+	CodeInvalid      = "invalid"      // the input is wrong; the caller must change it
+	CodeNotFound     = "not-found"    // the thing named does not exist, or may not be seen
+	CodeForbidden    = "forbidden"    // the caller's rights do not reach
+	CodeUnauthorised = "unauthorised" // an upstream does not accept the credential
+	CodeNotGranted   = "not-granted"  // the plugin's grants do not reach
+	CodeNotReady     = "not-ready"    // configuration or a secret is missing
+	CodeConflict     = "conflict"     // the state does not allow it
+	CodeLimit        = "limit"        // a quota or budget is used up
+	CodeRateLimited  = "rate-limited" // an upstream asks to come back later
+	CodeTimeout      = "timeout"      // it took longer than allowed
+	CodeUpstream     = "upstream"     // an upstream failed or answered nonsense
+	CodeUnsupported  = "unsupported"  // the other side does not know this service or method
+	CodeInternal     = "internal"     // a defect
 )

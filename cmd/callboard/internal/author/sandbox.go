@@ -79,13 +79,18 @@ func limitsOf(l manifestv1.Limits) (plugin.Limits, error) {
 // sandbox says about a broken call becomes an error of the envelope.
 func guestOf(module plugin.Module, lim plugin.Limits) func(context.Context, sdk.Host, []byte) []byte {
 	return func(ctx context.Context, services sdk.Host, in []byte) []byte {
-		out, err := module.Call(ctx, in, lim, plugin.HostFunc(services))
+		var call pluginv1.Call
+		err := json.Unmarshal(in, &call)
+		var o plugin.Outcome
 		if err == nil {
-			return out
+			o, err = module.Call(ctx, plugin.Work{Call: call, Limits: lim, World: plugin.World{Host: plugin.HostFunc(services)}})
 		}
-		e := host.AsError(err)
-		result, err := json.Marshal(pluginv1.Result{Error: &pluginv1.Error{Code: envelopeCode(e.Code), Message: e.Message, Hint: e.Hint}})
-		if err != nil { // cannot be: a Result of strings
+		if err != nil {
+			e := host.AsError(err)
+			o.Result = pluginv1.Result{Error: &pluginv1.Error{Code: envelopeCode(e.Code), Message: e.Message, Hint: e.Hint}}
+		}
+		result, err := json.Marshal(o.Result)
+		if err != nil { // cannot be: a Result of strings and checked JSON
 			return nil
 		}
 		return result
