@@ -47,12 +47,20 @@ type Manifest struct {
 // Capability is one thing the plugin offers. Which of the other fields apply
 // depends on Type.
 type Capability struct {
-	Type string `json:"type"` // route/v1, view/v1 or schedule/v1
+	// Type is route/v1, view/v1, schedule/v1, processor/v1, provider/v1,
+	// event/v1, webhook/v1 or job/v1.
+	Type string `json:"type"`
 	// OpenAPI is the fragment of route/v1: an object with "paths" and,
 	// optionally, "components.schemas" and "tags". It stays raw.
 	OpenAPI   json.RawMessage `json:"openapi,omitempty"`
 	Views     []View          `json:"views,omitempty"`
 	Schedules []Schedule      `json:"schedules,omitempty"`
+	// Each of these belongs to the capability of its name.
+	Processors    []Processor    `json:"processors,omitempty"`
+	Providers     []Schedule     `json:"providers,omitempty"`
+	Subscriptions []Subscription `json:"subscriptions,omitempty"`
+	Webhooks      []Webhook      `json:"webhooks,omitempty"`
+	Jobs          []Job          `json:"jobs,omitempty"`
 }
 
 // View is one view of view/v1.
@@ -78,9 +86,72 @@ type Schedule struct {
 	Description string `json:"description,omitempty"`
 }
 
+// Processor is one processor of processor/v1.
+type Processor struct {
+	ID string `json:"id"`
+	// Phases are pre, post or both.
+	Phases []string `json:"phases"`
+	// When limits it to the entities it has something to say about.
+	When *When `json:"when,omitempty"`
+	// Order says which comes first: lower ones, then those of the plugin and id
+	// that sort first.
+	Order       int    `json:"order,omitempty"`
+	Description string `json:"description,omitempty"`
+}
+
+// Subscription is one subscription of event/v1.
+type Subscription struct {
+	ID string `json:"id"`
+	// Topics are names of topics, or beginnings of them before a "*".
+	Topics []string `json:"topics"`
+	// MaxAttempts is after how many failures an event is a dead letter; 0
+	// means 10.
+	MaxAttempts int    `json:"maxAttempts,omitempty"`
+	Description string `json:"description,omitempty"`
+}
+
+// Webhook is one webhook of webhook/v1.
+type Webhook struct {
+	ID     string `json:"id"`
+	Scheme string `json:"scheme"`
+	// Secret is the name of the manifest's secret with which senders sign.
+	Secret string `json:"secret"`
+	// Header (scheme hmac) carries the signature, as Encoding (hex or base64;
+	// hex if empty) behind Prefix.
+	Header   string `json:"header,omitempty"`
+	Prefix   string `json:"prefix,omitempty"`
+	Encoding string `json:"encoding,omitempty"`
+	// DeliveryHeader carries the sender's id of a delivery, EventHeader the name
+	// of what happened; empty takes the scheme's.
+	DeliveryHeader string `json:"deliveryHeader,omitempty"`
+	EventHeader    string `json:"eventHeader,omitempty"`
+	// MaxBody is the largest body, for example "256KiB"; empty means 1MiB.
+	MaxBody     string `json:"maxBody,omitempty"`
+	Description string `json:"description,omitempty"`
+}
+
+// Job is one kind of job of job/v1.
+type Job struct {
+	ID string `json:"id"`
+	// MaxAttempts is after how many failures a job is a dead letter; 0 means 10.
+	MaxAttempts int    `json:"maxAttempts,omitempty"`
+	Description string `json:"description,omitempty"`
+}
+
+// Metric is one metric of the permission metric/v1.
+type Metric struct {
+	Name        string   `json:"name"`
+	Kind        string   `json:"kind"` // counter, gauge or histogram
+	Unit        string   `json:"unit,omitempty"`
+	Description string   `json:"description,omitempty"`
+	Labels      []string `json:"labels,omitempty"`
+	// Buckets are the upper bounds of a histogram, rising.
+	Buckets []float64 `json:"buckets,omitempty"`
+}
+
 // Permission asks for a host service, with a reason that the admin reads.
 type Permission struct {
-	Type   string `json:"type"` // http/v1, kv/v1 or catalog/v1
+	Type   string `json:"type"` // the host service, for example kv/v1
 	Reason string `json:"reason"`
 
 	// Hosts (http/v1) are "scheme://host[:port]", or "${config.key}" for the
@@ -91,21 +162,79 @@ type Permission struct {
 	// Auth (http/v1) says how the host authenticates requests to Hosts.
 	Auth *Auth `json:"auth,omitempty"`
 
-	// Quota (kv/v1) is the most that may be stored, for example "1MiB".
+	// Quota (kv/v1, table/v1, blob/v1, cache/v1) is the most that may be stored,
+	// for example "1MiB".
 	Quota string `json:"quota,omitempty"`
 
-	// Kinds (catalog/v1) are the kinds that may be read; all if empty.
+	// Rows (table/v1) is the most rows that all Tables may hold together.
+	Rows int64 `json:"rows,omitempty"`
+	// Version (table/v1) counts the changes of Tables; 0 means 1. Migrations
+	// say how the tables of an older version become these.
+	Version    int         `json:"version,omitempty"`
+	Tables     []Table     `json:"tables,omitempty"`
+	Migrations []Migration `json:"migrations,omitempty"`
+
+	// Kinds (catalog/v1, search/v1) are the kinds that may be read; all if empty.
 	Kinds []string `json:"kinds,omitempty"`
+	// Write (catalog/v1) asks to change entities of these kinds by processors
+	// and providers.
+	Write bool `json:"write,omitempty"`
+
+	// Publish (event/v1) are the plugin's own topics, without its name;
+	// Subscribe are the topics of others that may be received, or beginnings
+	// before a "*".
+	Publish   []string `json:"publish,omitempty"`
+	Subscribe []string `json:"subscribe,omitempty"`
+
+	// Waiting (job/v1) is how many jobs may wait and run at most.
+	Waiting int `json:"waiting,omitempty"`
+
+	// Domains (mail/v1) are the domains of recipients; "*" means any. PerHour is
+	// how many recipients an hour may have.
+	Domains []string `json:"domains,omitempty"`
+	PerHour int      `json:"perHour,omitempty"`
+
+	// Metrics (metric/v1) are what may be measured.
+	Metrics []Metric `json:"metrics,omitempty"`
 }
 
-// Auth authenticates egress on the host's side.
+// Auth authenticates egress on the host's side. In the fields that say so a
+// "${config.key}" reads the configuration.
 type Auth struct {
-	Type   string `json:"type"`   // header, bearer, basic or query
-	Secret string `json:"secret"` // the name of one of the manifest's secrets
+	// Type is header, bearer, basic, query, oauth2, aws, google or github-app.
+	Type string `json:"type"`
+	// Secret is the name of one of the manifest's secrets: the value that is
+	// sent (header, bearer, query), the password (basic), the client's secret
+	// (oauth2), the secret access key (aws), the key file in JSON (google) or
+	// the private key in PEM (github-app).
+	Secret string `json:"secret"`
 	// Name is the header's or the query parameter's name.
 	Name string `json:"name,omitempty"`
-	// Username is the user of basic; a "${config.key}" reads the configuration.
+	// Username is the user of basic; may read the configuration.
 	Username string `json:"username,omitempty"`
+
+	// ClientID, TokenURL, Scopes and Audience are those of OAuth 2.0 client
+	// credentials (RFC 6749, 4.4). Scopes is google's too. ClientID and TokenURL
+	// may read the configuration. The token's origin must be granted like any
+	// other. Style is header (the default) or body: where the client's secret
+	// stands.
+	ClientID string   `json:"clientId,omitempty"`
+	TokenURL string   `json:"tokenUrl,omitempty"`
+	Scopes   []string `json:"scopes,omitempty"`
+	Audience string   `json:"audience,omitempty"`
+	Style    string   `json:"style,omitempty"`
+
+	// AccessKeyID, Service and Region are those of AWS Signature Version 4; all
+	// may read the configuration.
+	AccessKeyID string `json:"accessKeyId,omitempty"`
+	Service     string `json:"service,omitempty"`
+	Region      string `json:"region,omitempty"`
+
+	// AppID and InstallationID are those of a GitHub App, APIURL its server's
+	// API (https://api.github.com if empty); all may read the configuration.
+	AppID          string `json:"appId,omitempty"`
+	InstallationID string `json:"installationId,omitempty"`
+	APIURL         string `json:"apiUrl,omitempty"`
 }
 
 // Config describes the instance's configuration.
