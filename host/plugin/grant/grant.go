@@ -5,6 +5,7 @@ package grant
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -12,8 +13,12 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	catalogv1 "github.com/callboard-dev/callboard/schemas/service/catalog/v1"
+	eventv1 "github.com/callboard-dev/callboard/schemas/service/event/v1"
 	httpv1 "github.com/callboard-dev/callboard/schemas/service/http/v1"
+	jobv1 "github.com/callboard-dev/callboard/schemas/service/job/v1"
 	kvv1 "github.com/callboard-dev/callboard/schemas/service/kv/v1"
+	mailv1 "github.com/callboard-dev/callboard/schemas/service/mail/v1"
+	metricv1 "github.com/callboard-dev/callboard/schemas/service/metric/v1"
 )
 
 // Permission is what is compared.
@@ -50,9 +55,50 @@ func Within(inner, outer Permission) bool {
 		out, bad := manifest.Bytes(outer.Quota)
 		return err == nil && bad == nil && in <= out
 	case catalogv1.Name:
-		return kindsWithin(inner.Kinds, outer.Kinds)
+		return kindsWithin(inner.Kinds, outer.Kinds) && (outer.Write || !inner.Write)
+	case eventv1.Name:
+		return topicsWithin(inner.Publish, outer.Publish) && topicsWithin(inner.Subscribe, outer.Subscribe)
+	case jobv1.Name:
+		return inner.Waiting > 0 && inner.Waiting <= outer.Waiting
+	case mailv1.Name:
+		return inner.PerHour > 0 && inner.PerHour <= outer.PerHour && domainsWithin(inner.Domains, outer.Domains)
+	case metricv1.Name:
+		return metricsWithin(inner.Metrics, outer.Metrics)
 	}
 	return false
+}
+
+// topicsWithin reports whether each topic, or beginning of topics, is covered.
+func topicsWithin(inner, outer []string) bool {
+	return all(inner, func(t string) bool {
+		return slices.ContainsFunc(outer, func(o string) bool { return manifest.TopicCovers(o, t) })
+	})
+}
+
+// domainsWithin reports whether each domain of recipients is covered.
+func domainsWithin(inner, outer []string) bool {
+	return len(inner) > 0 && all(inner, func(d string) bool {
+		return slices.ContainsFunc(outer, func(o string) bool { return DomainCovers(o, d) })
+	})
+}
+
+// DomainCovers reports whether every domain that other stands for is one that
+// pattern stands for: "*" is any, "*.example.com" each below example.com.
+func DomainCovers(pattern, other string) bool {
+	pattern, other = strings.ToLower(pattern), strings.ToLower(other)
+	below, wild := strings.CutPrefix(pattern, "*.")
+	return pattern == "*" || pattern == other || wild && strings.HasSuffix(other, "."+below)
+}
+
+// metricsWithin reports whether each metric is one of outer's as it stands.
+func metricsWithin(inner, outer []manifestv1.Metric) bool {
+	return len(inner) > 0 && all(inner, func(m manifestv1.Metric) bool {
+		return slices.ContainsFunc(outer, func(o manifestv1.Metric) bool { return reflect.DeepEqual(m, o) })
+	})
+}
+
+func all[T any](list []T, ok func(T) bool) bool {
+	return !slices.ContainsFunc(list, func(v T) bool { return !ok(v) })
 }
 
 func httpWithin(inner, outer Permission) bool {
@@ -77,7 +123,7 @@ func httpWithin(inner, outer Permission) bool {
 
 // sameAuth reports whether inner authenticates as outer does, or not at all.
 func sameAuth(inner, outer *manifestv1.Auth) bool {
-	return inner == nil || outer != nil && *inner == *outer
+	return inner == nil || outer != nil && reflect.DeepEqual(inner, outer)
 }
 
 func kindsWithin(inner, outer []string) bool {

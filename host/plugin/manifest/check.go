@@ -105,8 +105,9 @@ func (c *checker) capabilities(m *manifestv1.Manifest) {
 				c.fault(append(append(slices.Clone(at), "openapi"), f.Path...), f.Message, f.Hint)
 			}
 		}
-		c.views(capability.Views, append(at, "views"))
-		c.schedules(capability.Schedules, append(at, "schedules"))
+		c.views(capability.Views, append(slices.Clone(at), "views"))
+		c.schedules(capability.Schedules, append(slices.Clone(at), "schedules"))
+		c.offers(m, capability, at)
 	}
 }
 
@@ -186,11 +187,8 @@ func (c *checker) secrets(m *manifestv1.Manifest) {
 			c.faultf(append(at, "name"), "is %q, which another secret has", s.Name)
 		}
 		seen[s.Name] = true
-		used := slices.ContainsFunc(m.Permissions, func(p manifestv1.Permission) bool {
-			return p.Auth != nil && p.Auth.Secret == s.Name
-		})
-		if !used {
-			c.fault(at, fmt.Sprintf("%q is used by no permission", s.Name), "name it in an http/v1 permission's auth.secret: plugins never see a secret, so nothing else can use it")
+		if !secretUsed(m, s.Name) {
+			c.fault(at, fmt.Sprintf("%q is used by no permission", s.Name), "name it in an http/v1 permission's auth.secret or a webhook's secret: plugins never see a secret, so nothing else can use it")
 		}
 	}
 }
@@ -214,24 +212,9 @@ func (c *checker) permission(m *manifestv1.Manifest, i int) {
 			c.fault(here, fmt.Sprintf("refers to %s, which config.schema does not have", h), "add the property to config.schema")
 		}
 	}
-	if p.Auth == nil {
-		return
-	}
-	known := make([]string, 0, len(m.Secrets))
-	for _, s := range m.Secrets {
-		known = append(known, s.Name)
-	}
-	if !slices.Contains(known, p.Auth.Secret) {
-		hint := "add it to secrets"
-		if near := schema.Nearest(p.Auth.Secret, known); near != "" {
-			hint = fmt.Sprintf("did you mean %q?", near)
-		}
-		c.fault(append(at, "auth", "secret"), fmt.Sprintf("names %q, which is not one of the manifest's secrets", p.Auth.Secret), hint)
-	}
-	if strings.Contains(p.Auth.Username, "${") {
-		if o, err := ParseOrigin(p.Auth.Username); err != nil || !c.configHas(o.Config) {
-			c.fault(append(at, "auth", "username"), fmt.Sprintf("refers to %q, which config.schema does not have", p.Auth.Username), "write ${config.key}")
-		}
+	c.metrics(p.Metrics, append(slices.Clone(at), "metrics"))
+	if p.Auth != nil {
+		c.auth(m, p.Auth, append(slices.Clone(at), "auth"))
 	}
 }
 
