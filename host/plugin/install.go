@@ -146,7 +146,21 @@ func (h *House) read(c host.Caller, src Source) (*manifest.Bundle, error) {
 		return nil, host.Errorf(host.CodeInvalid, "this host has no runtime %q", b.Manifest.Runtime).
 			WithHint("build the plugin with runtime: wasm")
 	}
+	if err := h.trusted(c, b.Manifest); err != nil {
+		return nil, err
+	}
 	return b, runtime.Check(b.Code)
+}
+
+// trusted refuses plugins that run outside of a sandbox to all but operators
+// and those whom Settings.ProcessPlugins names.
+func (h *House) trusted(c host.Caller, m *manifestv1.Manifest) error {
+	allowed := func(name string) bool { return name == "*" || name == m.Name }
+	if m.Runtime != manifestv1.RuntimeProcess || c.Principal().Kind == host.KindSystem || slices.ContainsFunc(h.settings.ProcessPlugins, allowed) {
+		return nil
+	}
+	return host.Errorf(host.CodeForbidden, "%s runs as a process of its own, and only operators install such plugins", m.Name).
+		WithHint("the operator can allow it: plugins.process: [%s] in the configuration file", m.Name)
 }
 
 func (h *House) open(c host.Caller, src Source) (*manifest.Bundle, error) {
