@@ -26,6 +26,7 @@ const (
 	CodeQuota           Code = "quota-exceeded" // what a plugin may use in a day or minute
 	CodeUnavailable     Code = "unavailable"    // shedding load, draining, compiling
 	CodeUpstream        Code = "upstream-failed"
+	CodeUnauthorised    Code = "upstream-unauthorised" // an upstream does not accept the credential
 	CodeInternal        Code = "internal"
 
 	// What can be wrong with one plugin call.
@@ -35,6 +36,8 @@ const (
 	CodePluginTrap     Code = "plugin-trapped"
 	CodePluginOutput   Code = "plugin-output-invalid"
 	CodePluginNotReady Code = "plugin-not-ready" // configuration or a secret is missing
+	// CodePluginUnsupported: the plugin does not implement what it was asked.
+	CodePluginUnsupported Code = "plugin-not-implemented"
 	CodeNotGranted     Code = "plugin-not-granted"
 )
 
@@ -50,7 +53,8 @@ var statuses = map[Code]int{
 	CodeInternal: http.StatusInternalServerError, CodePluginTimeout: http.StatusGatewayTimeout,
 	CodePluginMemory: http.StatusBadGateway, CodePluginTrap: http.StatusBadGateway,
 	CodePluginOutput: http.StatusBadGateway, CodePluginNotReady: http.StatusConflict,
-	CodeNotGranted: http.StatusForbidden,
+	CodeNotGranted: http.StatusForbidden, CodePluginUnsupported: http.StatusNotImplemented,
+	CodeUnauthorised: http.StatusBadGateway,
 }
 
 // Status returns the HTTP status that belongs to the code.
@@ -75,6 +79,9 @@ type Error struct {
 	Fields []FieldError
 	// RetryAfter is set where trying again later helps.
 	RetryAfter time.Duration
+	// Retryable says whether the same request may succeed later; nil leaves it
+	// to the code, see Permanent.
+	Retryable *bool
 	// Err is the cause. It goes to the log and is never shown to the caller.
 	Err error
 }
@@ -129,6 +136,28 @@ func CodeOf(err error) Code {
 		return e.Code
 	}
 	return CodeInternal
+}
+
+// permanent are the codes of failures that come again however often the same
+// thing is tried: somebody has to change it first.
+var permanent = map[Code]bool{
+	CodeInvalid: true, CodeUnauthenticated: true, CodeForbidden: true, CodeTenantMismatch: true, CodeNotFound: true,
+	CodeConflict: true, CodePrecondition: true, CodeTooLarge: true, CodePluginOutput: true, CodeNotGranted: true,
+	CodePluginUnsupported: true, CodeUnauthorised: true,
+}
+
+// Permanent reports whether trying the same thing again cannot help: the first
+// Error in err's chain says so, or its code does. What nobody typed is not
+// permanent.
+func Permanent(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	if e.Retryable != nil {
+		return !*e.Retryable
+	}
+	return permanent[e.Code]
 }
 
 // AsError returns the first Error in err's chain, or an internal one that

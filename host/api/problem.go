@@ -149,6 +149,8 @@ func codePages() []codePage {
 		{host.CodePluginMemory, "Plugin ran out of memory", "The plugin's call wanted more memory than its limit and was stopped. Other calls are not affected."},
 		{host.CodePluginTrap, "Plugin crashed", "The plugin's call ended in a trap. Other calls are not affected; the plugin's health page has more."},
 		{host.CodePluginOutput, "Plugin answered wrongly", "The plugin's answer does not fit what its manifest promises, so it was not passed on."},
+		{host.CodePluginUnsupported, "Plugin does not implement it", "The plugin's manifest offers what its code does not have. Tell its author."},
+		{host.CodeUnauthorised, "Upstream refused the credential", "A system behind the portal does not accept the credential that is kept for it. An admin can set it again in the plugin's settings."},
 		{host.CodePluginFuel, "Plugin ran out of fuel", "The plugin executed more instructions than one call may. Ask for less at a time; an admin can raise the plugin's limit."},
 		{host.CodeQuota, "Quota is used up", "The plugin has used what it may use in this period. Retry-After says when the next one begins; an admin can raise the quota."},
 		{host.CodePluginNotReady, "Plugin is not ready", "The plugin's configuration or one of its secrets is missing. An admin completes it on the plugin's settings page."},

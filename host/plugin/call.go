@@ -250,6 +250,7 @@ var guestCodes = map[host.Code]string{
 	host.CodeQuota:       pluginv1.CodeLimit,
 	host.CodeRateLimited: pluginv1.CodeRateLimited, host.CodePluginTimeout: pluginv1.CodeTimeout,
 	host.CodeUpstream: pluginv1.CodeUpstream, host.CodeUnavailable: pluginv1.CodeUpstream,
+	host.CodeUnauthorised: pluginv1.CodeUnauthorised,
 }
 
 // toGuest is the one place where the host's failures become a guest's.
@@ -264,7 +265,7 @@ func (h *House) toGuest(call pluginv1.HostCall, e *entry, err error) *pluginv1.E
 		h.settings.Log.Error("a host service failed", "service", call.Service, "method", call.Method, "plugin", e.in.Name, "error", err)
 		return &pluginv1.Error{Code: pluginv1.CodeInternal, Message: "the host service failed"}
 	}
-	return &pluginv1.Error{Code: code, Message: he.Message, Hint: he.Hint, RetryAfterSeconds: int(he.RetryAfter.Seconds())}
+	return &pluginv1.Error{Code: code, Message: he.Message, Hint: he.Hint, RetryAfterSeconds: int(he.RetryAfter.Seconds()), Retryable: he.Retryable}
 }
 
 // hostCodes translates a guest's codes; the others are CodePluginOutput.
@@ -272,7 +273,7 @@ var hostCodes = map[string]host.Code{
 	pluginv1.CodeInvalid: host.CodeInvalid, pluginv1.CodeNotFound: host.CodeNotFound, pluginv1.CodeForbidden: host.CodeForbidden,
 	pluginv1.CodeNotGranted: host.CodeNotGranted, pluginv1.CodeNotReady: host.CodePluginNotReady, pluginv1.CodeConflict: host.CodeConflict,
 	pluginv1.CodeLimit: host.CodeLimit, pluginv1.CodeRateLimited: host.CodeRateLimited, pluginv1.CodeTimeout: host.CodePluginTimeout,
-	pluginv1.CodeUpstream: host.CodeUpstream, pluginv1.CodeUnauthorised: host.CodeUpstream, pluginv1.CodeUnsupported: host.CodePluginOutput,
+	pluginv1.CodeUpstream: host.CodeUpstream, pluginv1.CodeUnauthorised: host.CodeUnauthorised, pluginv1.CodeUnsupported: host.CodePluginUnsupported,
 	pluginv1.CodeInternal: host.CodePluginTrap,
 }
 
@@ -286,7 +287,7 @@ func decode(r pluginv1.Result, out any) error {
 		if !ok {
 			code = host.CodePluginTrap
 		}
-		e := &host.Error{Code: code, Message: short(r.Error.Message), Hint: short(r.Error.Hint)}
+		e := &host.Error{Code: code, Message: short(r.Error.Message), Hint: short(r.Error.Hint), Retryable: r.Error.Retryable}
 		if r.Error.RetryAfterSeconds > 0 {
 			e.RetryAfter = time.Duration(min(r.Error.RetryAfterSeconds, 86400)) * time.Second
 		}

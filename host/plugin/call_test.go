@@ -39,7 +39,7 @@ func TestHostileGuests(t *testing.T) {
 		{"two", nil, host.CodePluginOutput, "not the JSON"},
 		{"silent", nil, host.CodePluginOutput, "not the JSON"},
 		{"echo", strings.Repeat("x", 2<<20), host.CodeTooLarge, "at most"},
-		{"nosuch", nil, host.CodePluginOutput, "no act"},
+		{"nosuch", nil, host.CodePluginUnsupported, "no act"},
 		{"fail", map[string]any{"code": pluginv1.CodeRateLimited, "message": "slow down", "hint": "at noon", "retryAfterSeconds": 90}, host.CodeRateLimited, "at noon"},
 		{"fail", map[string]any{"code": pluginv1.CodeUpstream, "message": "gone"}, host.CodeUpstream, "gone"},
 		{"fail", map[string]any{"code": "made-up", "message": "odd"}, host.CodePluginTrap, "odd"},

@@ -72,7 +72,9 @@ type Error struct {
 	// RetryAfterSeconds is set where trying again later helps.
 	RetryAfterSeconds int `json:"retryAfterSeconds,omitempty"`
 	// Retryable says whether the same request may succeed later; nil leaves
-	// it to the code: rate-limited, timeout and upstream are retryable.
+	// it to the code: invalid, not-found, forbidden, unauthorised, not-granted,
+	// conflict and unsupported are permanent. Jobs and deliveries of events that
+	// fail for good become dead letters at once, the others are tried again.
 	Retryable *bool `json:"retryable,omitempty"`
 }
 
