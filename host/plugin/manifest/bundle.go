@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// MaxCodeBytes is the largest code file of a release.
+	// MaxCodeBytes is the largest code of a release: its one file, or the
+	// programs of all platforms together.
 	MaxCodeBytes = 64 << 20
 	// MaxReadmeBytes is the largest README.md that is kept.
 	MaxReadmeBytes = 256 << 10
@@ -28,6 +29,7 @@ type Bundle struct {
 	Manifest *manifestv1.Manifest
 	// Source is the manifest as its author wrote it.
 	Source []byte
+	// Code is the guest, or what Join makes of the programs.
 	Code   []byte
 	Readme string
 	// Digest is the digest of the OCI manifest, "sha256:<hex>". It is the same
@@ -66,9 +68,9 @@ func OpenFolder(dir string) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	code, err := readIn(root, mainOf(m), MaxCodeBytes)
+	code, err := readCode(root, dir, m)
 	if err != nil {
-		return nil, explain(filepath.Join(dir, mainOf(m)), err, "build the plugin first: callboard plugin build "+dir)
+		return nil, err
 	}
 	readme, err := readIn(root, readmeName, MaxReadmeBytes)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -92,12 +94,23 @@ func Peek(dir string) (*manifestv1.Manifest, error) {
 	return Parse(src, file)
 }
 
-// mainOf returns the name of the code file.
-func mainOf(m *manifestv1.Manifest) string {
-	if m.Main == "" {
-		return "plugin.wasm"
+// readCode reads the files of the code and joins them where there are several.
+func readCode(root *os.Root, dir string, m *manifestv1.Manifest) ([]byte, error) {
+	programs, size := map[string][]byte{}, int64(0)
+	for _, f := range CodeFiles(m) {
+		code, err := readIn(root, f.Name, MaxCodeBytes)
+		if size += int64(len(code)); err == nil && size > MaxCodeBytes {
+			err = errSize{MaxCodeBytes}
+		}
+		if err != nil {
+			return nil, explain(filepath.Join(dir, filepath.FromSlash(f.Name)), err, "build the plugin first: callboard plugin build "+dir)
+		}
+		if f.Platform == "" {
+			return code, nil
+		}
+		programs[f.Platform] = code
 	}
-	return m.Main
+	return Join(programs)
 }
 
 // newBundle joins what was read and computes the digests.

@@ -21,6 +21,7 @@ import (
 // semantics checks what a JSON Schema cannot say.
 func (c *checker) semantics(m *manifestv1.Manifest) {
 	c.hostRange(m.Callboard)
+	c.platforms(m)
 	c.capabilities(m)
 	c.configSchema(m)
 	c.secrets(m)

@@ -22,7 +22,9 @@ const (
 	ArtifactType  = "application/vnd.callboard.plugin.v1+json"
 	ManifestMedia = "application/vnd.callboard.manifest.v1+yaml"
 	CodeMedia     = "application/wasm"
-	ReadmeMedia   = "text/markdown"
+	// ProgramMedia is a program of a process plugin; each has its platform.
+	ProgramMedia = "application/vnd.callboard.program.v1"
+	ReadmeMedia  = "text/markdown"
 
 	imageMedia = "application/vnd.oci.image.manifest.v1+json"
 	indexMedia = "application/vnd.oci.image.index.v1+json"
@@ -42,6 +44,12 @@ type descriptor struct {
 	Digest       string            `json:"digest"`
 	Size         int64             `json:"size"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
+	Platform     *platform         `json:"platform,omitempty"`
+}
+
+type platform struct {
+	OS           string `json:"os"`
+	Architecture string `json:"architecture"`
 }
 
 type image struct {
@@ -66,13 +74,14 @@ var emptyConfig = []byte("{}")
 // image returns the release's OCI manifest. It depends on nothing but the
 // release's files, so the same release has the same digest everywhere.
 func (b *Bundle) image() ([]byte, error) {
+	codes, _, err := b.codeLayers()
+	if err != nil {
+		return nil, err
+	}
 	m := image{
 		SchemaVersion: 2, MediaType: imageMedia, ArtifactType: ArtifactType,
 		Config: descriptor{MediaType: emptyMedia, Digest: DigestOf(emptyConfig), Size: int64(len(emptyConfig))},
-		Layers: []descriptor{
-			layer(ManifestMedia, manifestv1.FileName, b.Source),
-			layer(CodeMedia, mainOf(b.Manifest), b.Code),
-		},
+		Layers: append([]descriptor{layer(ManifestMedia, manifestv1.FileName, b.Source)}, codes...),
 		Annotations: map[string]string{
 			titleAnnotation:                     b.Manifest.Name,
 			"org.opencontainers.image.version":  b.Manifest.Version,
@@ -83,6 +92,24 @@ func (b *Bundle) image() ([]byte, error) {
 		m.Layers = append(m.Layers, layer(ReadmeMedia, readmeName, []byte(b.Readme)))
 	}
 	return json.Marshal(m)
+}
+
+// codeLayers returns the layers of the code and their content.
+func (b *Bundle) codeLayers() (layers []descriptor, blobs [][]byte, err error) {
+	programs := map[string][]byte{"": b.Code}
+	if b.Manifest.Runtime == manifestv1.RuntimeProcess {
+		if programs, err = Split(b.Code); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, f := range CodeFiles(b.Manifest) {
+		l := layer(CodeMedia, f.Name, programs[f.Platform])
+		if system, arch, ok := strings.Cut(f.Platform, "/"); ok {
+			l.MediaType, l.Platform = ProgramMedia, &platform{system, arch}
+		}
+		layers, blobs = append(layers, l), append(blobs, programs[f.Platform])
+	}
+	return layers, blobs, nil
 }
 
 func layer(media, title string, blob []byte) descriptor {
@@ -116,7 +143,11 @@ func (b *Bundle) Write(out io.Writer) error {
 		name string
 		body []byte
 	}{{"oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)}, {"index.json", idx}}
-	blobs := [][]byte{img, emptyConfig, b.Source, b.Code}
+	_, codes, err := b.codeLayers()
+	if err != nil {
+		return err
+	}
+	blobs := append([][]byte{img, emptyConfig, b.Source}, codes...)
 	if b.Readme != "" {
 		blobs = append(blobs, []byte(b.Readme))
 	}
@@ -171,6 +202,7 @@ func read(r io.Reader, name string) (*Bundle, error) {
 		return nil, badPackage(name, err)
 	}
 	var src, code, readme []byte
+	programs := map[string][]byte{}
 	for _, l := range img.Layers {
 		blob, err := blobOf(files, l)
 		if err != nil {
@@ -181,18 +213,26 @@ func read(r io.Reader, name string) (*Bundle, error) {
 			src = blob
 		case CodeMedia:
 			code = blob
+		case ProgramMedia:
+			if l.Platform == nil {
+				return nil, badPackage(name, errors.New("it holds a program without a platform"))
+			}
+			programs[l.Platform.OS+"/"+l.Platform.Architecture] = blob
 		case ReadmeMedia:
 			readme = blob
 		default:
 			return nil, badPackage(name, fmt.Errorf("it holds a layer of the unknown type %q", l.MediaType))
 		}
 	}
-	if src == nil || code == nil {
+	if src == nil || code == nil && len(programs) == 0 {
 		return nil, badPackage(name, errors.New("it lacks the manifest or the code"))
 	}
 	m, err := Parse(src, name+":"+manifestv1.FileName)
 	if err != nil {
 		return nil, err
+	}
+	if code, err = codeOf(m, code, programs); err != nil {
+		return nil, badPackage(name, err)
 	}
 	b, err := newBundle(m, src, code, readme)
 	if err != nil {
@@ -202,6 +242,25 @@ func read(r io.Reader, name string) (*Bundle, error) {
 	// where another tool wrote the JSON of the image in another way.
 	b.Digest = digest
 	return b, nil
+}
+
+// codeOf returns the code of a package: exactly what the manifest promises.
+func codeOf(m *manifestv1.Manifest, code []byte, programs map[string][]byte) ([]byte, error) {
+	if m.Runtime != manifestv1.RuntimeProcess {
+		if len(programs) > 0 || code == nil {
+			return nil, errors.New("its code is not the WebAssembly that the manifest promises")
+		}
+		return code, nil
+	}
+	for _, p := range m.Platforms {
+		if programs[p] == nil {
+			return nil, fmt.Errorf("it lacks the program for %s", p)
+		}
+	}
+	if code != nil || len(programs) != len(m.Platforms) {
+		return nil, errors.New("it holds code that the manifest does not name")
+	}
+	return Join(programs)
 }
 
 func badPackage(name string, err error) error {

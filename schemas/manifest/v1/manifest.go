@@ -35,8 +35,13 @@ type Manifest struct {
 	// Callboard is the range of host versions, for example ">=0.1.0 <1.0.0".
 	Callboard string `json:"callboard"`
 	Runtime   string `json:"runtime"`
-	// Main is the code's file, relative to the manifest; "plugin.wasm" if empty.
-	Main         string       `json:"main,omitempty"`
+	// Main is the code's file, relative to the manifest; "plugin.wasm" if
+	// empty. A process has one for each platform: Main, or "plugin", and
+	// "-linux-amd64".
+	Main string `json:"main,omitempty"`
+	// Platforms are those for which a process is built: "linux/amd64" or
+	// "linux/arm64". A wasm plugin has none.
+	Platforms    []string     `json:"platforms,omitempty"`
 	Capabilities []Capability `json:"capabilities"`
 	Permissions  []Permission `json:"permissions,omitempty"`
 	Config       *Config      `json:"config,omitempty"`
