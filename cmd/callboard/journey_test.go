@@ -232,8 +232,12 @@ func TestJourney(t *testing.T) {
 		}
 		s.cli("catalog", "refresh", "component:default/shop")
 	})
+	models := s.model()
 	t.Run("a plugin is installed while the host runs, and appears everywhere", func(t *testing.T) {
 		file := hello(t, s)
+		if s.hasTool(models, "getGreeting") {
+			t.Fatal("the tool is there before the plugin")
+		}
 		if s.hasOperation("getGreeting") {
 			t.Fatal("the operation is there before the plugin")
 		}
@@ -253,6 +257,10 @@ func TestJourney(t *testing.T) {
 		if out := s.cli("api", "getGreeting", "--param", "name=Ann"); !strings.Contains(out, "Ann") {
 			t.Errorf("api getGreeting: %s", out)
 		}
+		s.until("the tool", func() bool { return s.hasTool(models, "getGreeting") })
+		if text, failed := s.ask(models, "getGreeting", map[string]any{"name": "Ann"}); failed || !strings.Contains(text, "Ann") {
+			t.Errorf("the tool getGreeting: %s", text)
+		}
 	})
 	t.Run("disabled it is gone from the document and answers 404", func(t *testing.T) {
 		s.cli("plugin", "disable", "hello")
@@ -261,6 +269,10 @@ func TestJourney(t *testing.T) {
 		}
 		if status, body := s.get("/api/plugins/hello/greetings/Ann"); status != http.StatusNotFound {
 			t.Errorf("%d %s", status, body)
+		}
+		s.until("the tool to go", func() bool { return !s.hasTool(models, "getGreeting") })
+		if text, failed := s.ask(models, "getGreeting", map[string]any{"name": "Ann"}); !failed {
+			t.Errorf("a model that still knows the tool got %s", text)
 		}
 		s.cli("plugin", "enable", "hello")
 		s.until("the operation to return", func() bool { return s.hasOperation("getGreeting") })
@@ -287,6 +299,9 @@ func TestJourney(t *testing.T) {
 		}
 		if _, errOut, code := s.try("catalog", "register", "https://example.com/catalog-info.yaml"); code != exitFailed || !strings.Contains(errOut, "Hint") {
 			t.Errorf("a viewer registers: exit %d %s", code, errOut)
+		}
+		if text, failed := s.ask(s.model(), "registerLocation", map[string]any{"body": map[string]any{"target": "https://example.com/catalog-info.yaml"}}); !failed || !strings.Contains(text, "forbidden") {
+			t.Errorf("a viewer registers through a model: %s", text)
 		}
 	})
 	t.Run("a second start keeps everything", func(t *testing.T) {

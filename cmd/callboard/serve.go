@@ -25,6 +25,7 @@ import (
 	"github.com/callboard-dev/callboard/host/config"
 	"github.com/callboard-dev/callboard/host/extension"
 	"github.com/callboard-dev/callboard/host/kv"
+	"github.com/callboard-dev/callboard/host/mcp"
 	"github.com/callboard-dev/callboard/host/plugin"
 	"github.com/callboard-dev/callboard/host/plugin/wasm"
 	"github.com/callboard-dev/callboard/host/queue"
@@ -124,7 +125,7 @@ func serve(ctx context.Context, c config.Config, out, errOut io.Writer) error {
 
 	var ready atomic.Bool
 	err = server.Run(ctx, server.Settings{
-		Main: p.handler(c), Listen: c.Listen, OpsListen: c.OpsListen, Ring: eyes.Wrap, Metrics: eyes.Metrics(), Log: log, DrainFor: c.DrainFor,
+		Main: p.handler(background, c), Listen: c.Listen, OpsListen: c.OpsListen, Ring: eyes.Wrap, Metrics: eyes.Metrics(), Log: log, DrainFor: c.DrainFor,
 		Ready: func(ctx context.Context) error {
 			if !ready.Load() {
 				return host.Errorf(host.CodeUnavailable, "still starting")
@@ -233,9 +234,9 @@ func (p *portal) configureCatalog(ctx context.Context, t host.Tenant) error {
 	return err
 }
 
-// handler puts the two faces behind one door: pages for people, operations for
-// programs.
-func (p *portal) handler(c config.Config) http.Handler {
+// handler puts the three faces behind one door: pages for people, operations
+// for programs, tools for models.
+func (p *portal) handler(ctx context.Context, c config.Config) http.Handler {
 	log := p.telemetry.Logger()
 	records := audit.NewReader(p.audit, p.gate())
 	programs := api.New(api.Settings{
@@ -250,7 +251,18 @@ func (p *portal) handler(c config.Config) http.Handler {
 		Views: p.views, Operations: p.router, Trail: records, Contract: contract{programs},
 		BaseDomain: c.BaseDomain, PublicURL: c.BaseURL, Log: log,
 	})
+	models := mcp.New(mcp.Settings{
+		Authenticate: func(r *http.Request) (host.Caller, error) {
+			return p.gate().Authenticate(r.Context(), api.CredentialsOf(r, c.BaseDomain))
+		},
+		Documents: programs, API: server.Recover(log, api.Fail, programs), Fail: api.Fail, Version: host.Version, Log: log,
+	})
+	go models.Run(ctx)
 	both := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/mcp" {
+			models.ServeHTTP(w, r)
+			return
+		}
 		if forPrograms(r.URL.Path) {
 			programs.ServeHTTP(w, r)
 			return

@@ -58,6 +58,8 @@ func importRules() []importRule {
 			why: "the API and the UI are siblings; what both need belongs below them"},
 		{from: []string{"host/web/..."}, to: []string{"host/api/...", "host/server/..."},
 			why: "the API and the UI are siblings; what both need belongs below them"},
+		{from: []string{"host/mcp/..."}, to: []string{"host/..."}, except: []string{"host", "host/mcp/..."},
+			why: "tools are made from the OpenAPI document and call the API as HTTP, so they can do nothing that it does not allow"},
 		{from: []string{"host/config/..."}, to: []string{"host/..."}, except: []string{"host", "host/config/..."},
 			why: "config is what an operator wrote; rooms get Settings, not this"},
 	}
