@@ -1,0 +1,154 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/callboard-dev/callboard/host/plugin/wasm/kernel"
+	"github.com/callboard-dev/callboard/host/plugin/wasm/rewrite"
+)
+
+// Settings of a Code.
+type Settings struct {
+	// Runtime compiles and runs the code. Kernel and meter are installed there,
+	// and it does not close modules when a context is done.
+	Runtime wazero.Runtime
+	// Baked is the code as rewrite.Module.Bake returned it for Image, and
+	// Globals are the mutable globals that it exports, as in Image.
+	Baked   []byte
+	Globals []rewrite.Global
+	// Image belongs to the Code from now on, which closes it.
+	Image *Image
+	// Path is how sandboxes are restored, as Detect found it.
+	Path Path
+	// MaxMemory is the most linear memory that a sandbox can have, in bytes
+	// (512 MiB); calls have their own limits below it. MaxPages is what the
+	// guest itself declared, in pages of 64 KiB; 0 is no limit.
+	MaxMemory int64
+	MaxPages  uint32
+	// MaxBoxes is how many sandboxes there are at most (64). Who finds none
+	// free waits.
+	MaxBoxes int
+	// IdleAfter is after how long an unused sandbox gives its private pages
+	// back (1 s), and CloseAfter after how long it is closed (1 min).
+	IdleAfter, CloseAfter time.Duration
+}
+
+// Code is a compiled guest and the sandboxes in which it runs. It is safe for
+// concurrent use.
+type Code struct {
+	settings Settings
+	compiled wazero.CompiledModule
+	resetter
+
+	mu      sync.Mutex
+	idle    []*Sandbox // the last one was used last
+	unused  int        // how many of them, from the first, were not used in this period
+	open    int
+	waiting []chan *Sandbox
+	closed  bool
+	freed   bool
+	empty   chan struct{} // closed when a closed Code has no sandbox left
+	sweeper *time.Timer
+	lost    int64
+}
+
+// ErrClosed is what a Code answers after Close.
+var ErrClosed = errors.New("the code was closed")
+
+// Open compiles the code.
+func Open(ctx context.Context, s Settings) (*Code, error) {
+	if s.MaxMemory <= 0 {
+		s.MaxMemory = 512 << 20
+	}
+	s.MaxMemory = max(s.MaxMemory/wasmPage*wasmPage, s.Image.Bytes())
+	if s.MaxPages > 0 {
+		s.MaxMemory = min(s.MaxMemory, int64(s.MaxPages)*wasmPage)
+	}
+	if s.MaxBoxes <= 0 {
+		s.MaxBoxes = 64
+	}
+	if s.IdleAfter <= 0 {
+		s.IdleAfter = time.Second
+	}
+	if s.CloseAfter <= 0 {
+		s.CloseAfter = time.Minute
+	}
+	if len(s.Globals) != len(s.Image.globals) {
+		return nil, fmt.Errorf("the image has %d globals, the code %d", len(s.Image.globals), len(s.Globals))
+	}
+	r, err := newResetter(s.Path)
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := s.Runtime.CompileModule(ctx, s.Baked)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("compiling the guest: %w", err), r.close())
+	}
+	return &Code{settings: s, compiled: compiled, resetter: r, empty: make(chan struct{})}, nil
+}
+
+// Do runs one job in a sandbox of its own. See Sandbox.Invoke.
+func (c *Code) Do(ctx context.Context, job *Job) ([]byte, Used, error) {
+	b, err := c.Take(ctx)
+	if err != nil {
+		return nil, Used{}, err
+	}
+	defer b.Release()
+	return b.Invoke(ctx, job)
+}
+
+// fresh makes a sandbox.
+func (c *Code) fresh(ctx context.Context) (*Sandbox, error) {
+	b := &Sandbox{code: c, state: kernel.New()}
+	b.state.Owner = b
+	b.memory.base, b.memory.reserve = &c.settings.Image.pristine, int(c.settings.MaxMemory)
+	c.equip(&b.memory)
+	// Instantiating runs no code of the guest: start functions are not baked.
+	if err := b.state.Begin(ctx, &kernel.Call{}); err != nil {
+		return nil, err
+	}
+	module, err := c.settings.Runtime.InstantiateModule(b.memory.within(b.state, 0), c.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	b.state.Reset()
+	if err != nil {
+		b.memory.Free()
+		return nil, fmt.Errorf("making a sandbox: %w", err)
+	}
+	b.module = module
+	if err := b.bind(c.settings.Globals, c.settings.Image.globals); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	return b, nil
+}
+
+// bind finds the globals that reset sets back.
+func (b *Sandbox) bind(globals []rewrite.Global, values []uint64) error {
+	for i, g := range globals {
+		at, ok := b.module.ExportedGlobal(g.Name).(api.MutableGlobal)
+		if !ok {
+			return fmt.Errorf("making a sandbox: the code does not export its global %q", g.Name)
+		}
+		b.globals = append(b.globals, global{at, values[i]})
+	}
+	if at, ok := b.module.ExportedGlobal(rewrite.FuelGlobal).(api.MutableGlobal); ok {
+		b.fuel = at
+		b.globals = append(b.globals, global{at, 0})
+	}
+	if m := b.module.Memory(); m == nil && b.memory.image() != nil || m != nil && int(m.Size()) != len(b.memory.image()) {
+		return errors.New("making a sandbox: the code's memory is not the image's")
+	}
+	return nil
+}
+
+// close frees what the sandbox holds.
+func (b *Sandbox) close() error {
+	err := b.module.Close(context.Background())
+	b.memory.Free()
+	return err
+}

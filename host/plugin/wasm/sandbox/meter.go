@@ -1,0 +1,93 @@
+package sandbox
+
+import (
+	"context"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/callboard-dev/callboard/host/plugin/wasm/kernel"
+	"github.com/callboard-dev/callboard/host/plugin/wasm/rewrite"
+)
+
+// slice is how much fuel a guest gets between two looks at its deadline. It is
+// about 0.1 ms, and a look about 0.1 us. It has no influence on what a call
+// uses or whether its fuel suffices.
+const slice = 100_000
+
+// meter counts the fuel of one call.
+type meter struct {
+	granted int64 // so far, in slices
+	limit   int64 // 0: none
+	slices  int   // how often the guest came back for more
+}
+
+// begin returns the fuel with which a call begins.
+func (m *meter) begin(limit int64) int64 {
+	*m = meter{limit: max(0, limit)}
+	m.granted = m.next(0)
+	return m.granted
+}
+
+// next is what is granted in all to a guest that used so much.
+func (m *meter) next(used int64) int64 {
+	if m.limit > 0 {
+		return min(used+slice, m.limit)
+	}
+	return used + slice
+}
+
+// used is the fuel that is gone when so much is left.
+func (m *meter) used(left int64) int64 { return m.granted - left }
+
+// over returns the fault of a call that used more than it may, or nil.
+func (m *meter) over(left int64) error {
+	if n := m.used(left); m.limit > 0 && n > m.limit {
+		return &kernel.Fault{Kind: kernel.Fuel, Limit: m.limit, Used: n}
+	}
+	return nil
+}
+
+// more gives a guest whose fuel is below zero a slice and returns its fuel, or
+// says why it gets none.
+func (m *meter) more(left int64, state *kernel.State) (int64, error) {
+	if err := m.over(left); err != nil {
+		return left, err
+	}
+	if err := state.Stop(); err != nil {
+		return left, err
+	}
+	m.slices++
+	used := m.used(left)
+	m.granted = m.next(used)
+	return m.granted - used, nil
+}
+
+// Install puts the module into a runtime from which metered guests get their
+// fuel. It is called once, before guests are instantiated there.
+func Install(ctx context.Context, r wazero.Runtime) error {
+	_, err := r.NewHostModuleBuilder(rewrite.YieldModule).NewFunctionBuilder().
+		WithGoFunction(api.GoFunc(yield), []api.ValueType{api.ValueTypeI64}, []api.ValueType{api.ValueTypeI64}).
+		Export(rewrite.YieldName).Instantiate(ctx)
+	return err
+}
+
+// yield is where a guest that used up its slice asks for more. The Go scheduler
+// gets its chance here, too: the guest's own code cannot be preempted, and the
+// garbage collector waits for it.
+func yield(ctx context.Context, stack []uint64) {
+	state := kernel.Of(ctx)
+	if state == nil {
+		panic(&kernel.Fault{Kind: kernel.Refused, What: "a call without a sandbox"})
+	}
+	b, ok := state.Owner.(*Sandbox)
+	if !ok {
+		panic(&kernel.Fault{Kind: kernel.Refused, What: "a call without a sandbox"})
+	}
+	left, err := b.meter.more(int64(stack[0]), state)
+	if err != nil {
+		b.fill(left) // so that what was used can still be read
+		panic(err)
+	}
+	stack[0] = uint64(left)
+}

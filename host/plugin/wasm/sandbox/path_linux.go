@@ -1,0 +1,89 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Detect finds the fastest path that works on this host, by trying it, and says
+// why a faster one does not.
+func Detect() (Path, string) {
+	err := try(PageScan)
+	if err == nil {
+		return PageScan, ""
+	}
+	if fault := try(Madvise); fault != nil {
+		return None, fmt.Sprintf("memory cannot be restored on this system: %v", fault)
+	}
+	return Madvise, fmt.Sprintf("this system does not tell which pages were written (Linux 6.7 does): %v", err)
+}
+
+// try writes to a small memory and looks whether it can be restored.
+func try(path Path) error {
+	if os.Getpagesize() != page {
+		return fmt.Errorf("its pages have %d bytes, not %d", os.Getpagesize(), page)
+	}
+	base := &pristine{}
+	want := make([]byte, 4*page)
+	want[page] = 7
+	if err := base.store(want); err != nil {
+		return err
+	}
+	defer base.free()
+	a := &arena{base: base, path: path, reserve: 8 * page}
+	if path == PageScan {
+		pagemap, err := os.Open("/proc/self/pagemap")
+		if err != nil {
+			return err
+		}
+		defer pagemap.Close()
+		a.written.pagemap = pagemap
+	}
+	if err := a.open(); err != nil {
+		return err
+	}
+	defer a.Free()
+	if err := unix.Mprotect(a.mem, unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		return os.NewSyscallError("mprotect", err)
+	}
+	a.touched = len(a.mem)
+	for range 3 {
+		a.mem[page], a.mem[2*page], a.mem[5*page] = 1, 2, 3
+		if err := a.restore(); err != nil {
+			return err
+		}
+		a.touched = len(a.mem)
+		if a.mem[page] != 7 || a.mem[2*page] != 0 || a.mem[5*page] != 0 {
+			return errors.New("memory that was written to is not restored")
+		}
+	}
+	return nil
+}
+
+// countsFaults tries whether the system counts the page faults of a thread.
+// Some that look like Linux do not.
+func countsFaults() bool {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	mem, err := unix.Mmap(-1, 0, 16*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return false
+	}
+	defer unix.Munmap(mem)
+	if err := unix.Madvise(mem, unix.MADV_NOHUGEPAGE); err != nil && !errors.Is(err, unix.EINVAL) {
+		return false
+	}
+	t := &tally{trusted: true}
+	for at := 0; at < len(mem); at += page {
+		t.begin()
+		mem[at] = 1
+		if !t.moved() {
+			return false
+		}
+	}
+	return t.before >= 0
+}
