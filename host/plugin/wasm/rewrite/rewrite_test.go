@@ -10,29 +10,38 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin/wasm/rewrite"
 )
 
-func TestGoGuestStaysValid(t *testing.T) {
-	code := runtimetest.Museum(t)
+func TestGuestsStayValid(t *testing.T) {
+	for _, language := range runtimetest.Languages() {
+		t.Run(language, func(t *testing.T) { staysValid(t, runtimetest.Guest(t, language)) })
+	}
+}
+
+func staysValid(t *testing.T, code []byte) {
 	m, err := rewrite.Parse(code)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Log(m.Refusals(), len(code))
-	tmpl, globals, err := m.Template()
-	if err != nil {
-		t.Fatal(err)
+	if why := m.Refusals(); len(why) > 0 {
+		t.Errorf("the compiler's code is refused: %v", why)
 	}
-	t.Log(globals, len(tmpl))
-	ctx := context.Background()
-	r := wazero.NewRuntime(ctx)
-	defer r.Close(ctx)
-	if _, err := r.CompileModule(ctx, tmpl); err != nil {
+	template, globals, err := m.Template()
+	if err != nil {
 		t.Fatal(err)
 	}
 	baked, err := m.Bake(rewrite.Image{Pages: 200, Globals: make([]uint64, len(globals))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.CompileModule(ctx, baked); err != nil {
+	portable, err := m.Metered()
+	if err != nil {
 		t.Fatal(err)
+	}
+	ctx := context.Background()
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
+	defer r.Close(ctx)
+	for name, code := range map[string][]byte{"Template": template, "Bake": baked, "Metered": portable} {
+		if _, err := r.CompileModule(ctx, code); err != nil {
+			t.Errorf("%s wrote what is not valid: %v", name, err)
+		}
 	}
 }
