@@ -47,7 +47,7 @@ func extism() []function {
 		{"output_set", two, none, outputSet},
 		{"output_length", none, one, func(s *State, _ api.Module, st []uint64) { st[0] = s.outputLength }},
 		{"output_offset", none, one, func(s *State, _ api.Module, st []uint64) { st[0] = s.output }},
-		{"error_set", one, none, func(s *State, _ api.Module, st []uint64) { s.fault = st[0] }},
+		{"error_set", one, none, errorSet},
 		{"error_get", none, one, func(s *State, _ api.Module, st []uint64) { st[0] = s.fault }},
 		{"reset", none, none, func(s *State, _ api.Module, _ []uint64) { s.forget() }},
 		{"memory_bytes", none, one, func(s *State, _ api.Module, st []uint64) { st[0] = s.mem.length }},
@@ -143,6 +143,12 @@ func outputSet(s *State, _ api.Module, stack []uint64) {
 	}
 	if _, ok := s.mem.span(stack[0], stack[1]); ok {
 		s.output, s.outputLength = stack[0], stack[1]
+	}
+}
+
+func errorSet(s *State, _ api.Module, stack []uint64) {
+	if at := stack[0]; at == 0 || at >= first && at-first < s.mem.length {
+		s.fault = at
 	}
 }
 
