@@ -109,6 +109,7 @@ func (c *checker) capabilities(m *manifestv1.Manifest) {
 		c.views(capability.Views, append(slices.Clone(at), "views"))
 		c.schedules(capability.Schedules, append(slices.Clone(at), "schedules"))
 		c.offers(m, capability, at)
+		c.failure(capability.Failure, at)
 	}
 }
 
@@ -225,13 +226,26 @@ func (c *checker) limits(l manifestv1.Limits) {
 			c.fault([]string{"limits", "timeout"}, fmt.Sprintf("is %q", l.Timeout), "write a Go duration, for example 10s")
 		}
 	}
-	for field, s := range map[string]string{"memory": l.Memory, "output": l.Output} {
-		if s == "" {
+	for _, f := range [][2]string{{"memory", l.Memory}, {"input", l.Input}, {"output", l.Output}, {"hostBytes", l.HostBytes}, {"logRate", l.LogRate}} {
+		if f[1] == "" {
 			continue
 		}
-		if _, err := Bytes(s); err != nil {
+		if _, err := Bytes(f[1]); err != nil {
 			e := host.AsError(err)
-			c.fault([]string{"limits", field}, e.Message, e.Hint)
+			c.fault([]string{"limits", f[0]}, e.Message, e.Hint)
 		}
+	}
+}
+
+// failure checks what callers are to get while the plugin fails.
+func (c *checker) failure(f *manifestv1.Failure, at []string) {
+	if f == nil || f.StaleFor == "" {
+		return
+	}
+	here := append(slices.Clone(at), "failure", "staleFor")
+	if d, err := time.ParseDuration(f.StaleFor); err != nil || d <= 0 || d > 24*time.Hour {
+		c.fault(here, fmt.Sprintf("is %q", f.StaleFor), "write a Go duration of at most 24h, for example 10m")
+	} else if f.Policy != manifestv1.FailStale {
+		c.fault(here, fmt.Sprintf("has no meaning with the policy %s", f.Policy), "write policy: stale, or leave it out")
 	}
 }

@@ -53,7 +53,7 @@ config:
   ui: {order: [url, user]}
 secrets:
   - {name: token, title: Token, reason: Opens the board.}
-limits: {timeout: 10s, memory: 64MiB, output: 4MiB}
+limits: {timeout: 10s, memory: 64MiB, input: 1MiB, output: 4MiB, fuel: 2000000000, hostCalls: 50, hostBytes: 8MiB, logRate: 16KiB, concurrency: 4}
 `
 
 func TestParse(t *testing.T) {

@@ -66,6 +66,29 @@ type Capability struct {
 	Subscriptions []Subscription `json:"subscriptions,omitempty"`
 	Webhooks      []Webhook      `json:"webhooks,omitempty"`
 	Jobs          []Job          `json:"jobs,omitempty"`
+	// Failure says what callers get while the plugin fails; they get the error
+	// if nil. An admin may decide otherwise.
+	Failure *Failure `json:"failure,omitempty"`
+}
+
+// Failure policies.
+const (
+	// FailClosed hands on the error.
+	FailClosed = "closed"
+	// FailOpen gives the capability's neutral answer: a view shows nothing, a
+	// processor changes nothing. A route fails closed all the same.
+	FailOpen = "open"
+	// FailStale gives the last good answer to the same request of the same
+	// caller, marked with its age.
+	FailStale = "stale"
+)
+
+// Failure is what callers of a capability get while the plugin fails.
+type Failure struct {
+	Policy string `json:"policy"` // closed, open or stale
+	// StaleFor is how old an answer may be, a Go duration of at most 24h;
+	// "10m" if empty.
+	StaleFor string `json:"staleFor,omitempty"`
 }
 
 // View is one view of view/v1.
@@ -268,5 +291,17 @@ type Secret struct {
 type Limits struct {
 	Timeout string `json:"timeout,omitempty"` // a Go duration
 	Memory  string `json:"memory,omitempty"`  // for example "64MiB"
-	Output  string `json:"output,omitempty"`  // for example "4MiB"
+	Input   string `json:"input,omitempty"`   // the size of a request, "1MiB"
+	Output  string `json:"output,omitempty"`  // the size of an answer, "4MiB"
+	// Fuel is how much a call may execute, about one for each instruction. For
+	// each byte of the request the host adds to it.
+	Fuel int64 `json:"fuel,omitempty"`
+	// HostCalls is how many calls of host services a call may make, HostBytes
+	// how much they may move, for example "16MiB".
+	HostCalls int64  `json:"hostCalls,omitempty"`
+	HostBytes string `json:"hostBytes,omitempty"`
+	// LogRate is how much the plugin may log in a second, for example "16KiB".
+	LogRate string `json:"logRate,omitempty"`
+	// Concurrency is how many calls run at a time for one tenant.
+	Concurrency int `json:"concurrency,omitempty"`
 }
