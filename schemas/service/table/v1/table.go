@@ -39,17 +39,18 @@ const (
 
 // The limits of single requests; beyond one is CodeLimit or CodeInvalid.
 const (
-	MaxRows       = 1000    // rows of one insert or upsert, and of one page
-	DefaultRows   = 100     // rows of a page whose request does not say
-	MaxPageBytes  = 1 << 20 // a page ends when it has so many bytes, with a cursor
-	MaxScan       = 20000   // rows that one request may look at
-	MaxGroups     = 1000    // groups of one aggregate
-	MaxOperations = 100     // operations of one batch
-	MaxConditions = 200     // nodes of one where
-	MaxIn         = 500     // values of one in
-	MaxKeyBytes   = 1024    // an index entry, encoded: bytes of its texts, and a few more
-	MaxRowBytes   = 1 << 20 // one row, encoded
-	MaxDepth      = 12      // how deep conditions nest
+	MaxRows       = 1000      // rows of one insert or upsert, and of one page
+	DefaultRows   = 100       // rows of a page whose request does not say
+	MaxPageBytes  = 1 << 20   // a page ends when it has so many bytes, with a cursor
+	MaxScan       = 20000     // rows that one request may look at for nothing, or sort, or change
+	MaxLook       = 200000    // rows that one request may look at in all
+	MaxGroups     = 1000      // groups of one aggregate
+	MaxOperations = 100       // operations of one batch
+	MaxConditions = 200       // nodes of one where
+	MaxIn         = 500       // values of one in
+	MaxKeyBytes   = 1024      // an index entry, encoded: bytes of its texts, and a few more
+	MaxRowBytes   = 256 << 10 // one row, encoded; blob/v1 is for more
+	MaxDepth      = 12        // how deep conditions nest
 )
 
 // The operators of Where.
@@ -79,8 +80,8 @@ type Where struct {
 	Args   []Where           `json:"args,omitempty"`
 }
 
-// Order sorts by a column. Rows that are equal in all of them are sorted by
-// their primary key.
+// Order sorts by a column. Rows that are equal in all of them come in an order
+// that stays the same from page to page.
 type Order struct {
 	Column string `json:"column"`
 	Desc   bool   `json:"desc,omitempty"`
