@@ -60,7 +60,8 @@ func (e *exchange) covers(g manifestv1.Permission, origin manifest.Origin) bool 
 }
 
 // authenticate adds the credential of the first grant whose secret is set.
-func (e *exchange) authenticate(ctx context.Context, req *http.Request, a *access) error {
+func (e *exchange) authenticate(ctx context.Context, req *http.Request, body []byte, a *access) error {
+	e.known = nil
 	for _, auth := range a.auth {
 		value, err := e.session.Secret(ctx, auth.Secret)
 		if err != nil {
@@ -68,31 +69,14 @@ func (e *exchange) authenticate(ctx context.Context, req *http.Request, a *acces
 			return host.Errorf(host.CodePluginNotReady, "the secret %q cannot be opened", auth.Secret).
 				WithHint("an admin can set it again in the plugin's settings")
 		}
-		if value != "" {
-			return e.apply(req, auth, value)
+		if value == "" {
+			continue
 		}
-	}
-	return nil
-}
-
-func (e *exchange) apply(req *http.Request, auth *manifestv1.Auth, value string) error {
-	switch auth.Type {
-	case "bearer":
-		req.Header.Set("Authorization", "Bearer "+value)
-	case "basic":
-		user := ""
-		if names := manifest.Lookup(auth.Username, e.config); len(names) > 0 {
-			user = names[0]
+		apply := authenticators[auth.Type]
+		if apply == nil {
+			return host.Errorf(host.CodeInvalid, "the authentication %q is not supported", auth.Type)
 		}
-		req.SetBasicAuth(user, value)
-	case "header":
-		req.Header.Set(auth.Name, value)
-	case "query":
-		q := req.URL.Query()
-		q.Set(auth.Name, value)
-		req.URL.RawQuery = q.Encode()
-	default:
-		return host.Errorf(host.CodeInvalid, "the authentication %q is not supported", auth.Type)
+		return apply(e, ctx, req, body, auth, value)
 	}
 	return nil
 }

@@ -73,6 +73,7 @@ type HTTP struct {
 	settings        HTTPSettings
 	public, private *http.Client
 	cache           *cache
+	tokens          *tokens
 	tracer          trace.Tracer
 }
 
@@ -83,6 +84,7 @@ func NewHTTP(s HTTPSettings) *HTTP {
 	s = s.filled()
 	return &HTTP{
 		settings: s, public: client(s, false), private: client(s, true), cache: newCache(s.CacheInstance, s.CacheTotal),
+		tokens: newTokens(s.Now),
 		tracer: otel.Tracer("github.com/callboard-dev/callboard/host/service"),
 	}
 }
@@ -130,6 +132,9 @@ type exchange struct {
 	session *plugin.Session
 	grants  []plugin.Grant
 	config  any
+	// known forgets the access token that the last request carried; it is nil
+	// where there was none, or it was fetched for that request.
+	known func()
 }
 
 // do checks the request, looks into the cache and asks the upstream.
@@ -277,22 +282,28 @@ func (e *exchange) once(ctx context.Context, method string, u *url.URL, header h
 		}
 		span.End()
 	}()
-	target := *u
-	req, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, nil, host.Errorf(host.CodeInvalid, "the request cannot be made")
-	}
-	req.Header = header.Clone()
-	if err := e.authenticate(ctx, req, r); err != nil {
-		return nil, nil, err
-	}
 	c := e.http.public
 	if r.private {
 		c = e.http.private
 	}
+	req, err := e.request(ctx, method, u, header, body, r)
+	if err != nil {
+		return nil, nil, err
+	}
 	resp, err = c.Do(req)
 	if err != nil {
 		return nil, nil, unreachable(originKey(u), err)
+	}
+	if forget := e.known; forget != nil && resp.StatusCode == http.StatusUnauthorized {
+		// The token was taken back before its time: once more with a new one.
+		_ = resp.Body.Close()
+		forget()
+		if req, err = e.request(ctx, method, u, header, body, r); err != nil {
+			return nil, nil, err
+		}
+		if resp, err = c.Do(req); err != nil {
+			return nil, nil, unreachable(originKey(u), err)
+		}
 	}
 	defer resp.Body.Close()
 	raw, err = io.ReadAll(io.LimitReader(resp.Body, e.http.settings.MaxBody+1))
@@ -307,6 +318,20 @@ func (e *exchange) once(ctx context.Context, method string, u *url.URL, header h
 		return nil, nil, host.Errorf(host.CodeLimit, "the answers to this call are larger than %d bytes together", e.http.settings.MaxBytes)
 	}
 	return resp, raw, nil
+}
+
+// request makes one request with its credential.
+func (e *exchange) request(ctx context.Context, method string, u *url.URL, header http.Header, body []byte, r *access) (*http.Request, error) {
+	target := *u
+	req, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, host.Errorf(host.CodeInvalid, "the request cannot be made")
+	}
+	req.Header = header.Clone()
+	if err := e.authenticate(ctx, req, body, r); err != nil {
+		return nil, err
+	}
+	return req, nil
 }
 
 // redirect returns where a response leads, or nil.
