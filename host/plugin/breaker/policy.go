@@ -1,0 +1,37 @@
+package breaker
+
+import (
+	"time"
+
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+)
+
+// MaxStale is the oldest answer that a policy may allow.
+const MaxStale = 24 * time.Hour
+
+// defaultStale is how old an answer may be where a policy does not say.
+const defaultStale = 10 * time.Minute
+
+// Policy is what callers of a capability get while the plugin fails.
+type Policy struct {
+	// Kind is one of manifestv1.FailClosed, FailOpen and FailStale.
+	Kind string
+	// StaleFor is how old an answer may be for FailStale.
+	StaleFor time.Duration
+}
+
+// Choose returns the policy of a capability: what an admin decided, else what
+// the manifest says, else closed.
+func Choose(manifest, admin *manifestv1.Failure) Policy {
+	for _, f := range []*manifestv1.Failure{admin, manifest} {
+		if f == nil || f.Policy == "" {
+			continue
+		}
+		p := Policy{Kind: f.Policy, StaleFor: defaultStale}
+		if d, err := time.ParseDuration(f.StaleFor); err == nil && d > 0 {
+			p.StaleFor = min(d, MaxStale)
+		}
+		return p
+	}
+	return Policy{Kind: manifestv1.FailClosed}
+}
