@@ -7,10 +7,14 @@ package schemas
 
 import "embed"
 
+// The words on a guest's path read and write themselves: see package codec.
+//
+//go:generate go run ../cmd/codecgen capability service plugin/v1
+
 // ModulePath is the module's path.
 const ModulePath = "github.com/callboard-dev/callboard/schemas"
 
 // Source is the module's tree: what its archive is made of.
 //
-//go:embed LICENSE go.mod *.go capability manifest plugin service
+//go:embed LICENSE go.mod *.go capability codec manifest plugin service
 var Source embed.FS

@@ -2,31 +2,48 @@ package sdk
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"path"
 	"runtime"
 	"strings"
 
+	"github.com/callboard-dev/callboard/schemas/codec"
 	plugin "github.com/callboard-dev/callboard/schemas/plugin/v1"
+	binary "github.com/callboard-dev/callboard/schemas/plugin/v2"
 	log "github.com/callboard-dev/callboard/schemas/service/log/v1"
 )
 
-// Call answers one call of the envelope and never panics: a panic of a handler
-// becomes an error that says where it happened. It is the door that all
-// runtimes share; an author has no need of it.
+// Call answers one call of the envelope, of either ABI, in the call's own. It
+// never panics: a panic of a handler becomes an error that says where it
+// happened. It is the door that all runtimes share; an author has no need of it.
 func (p *Plugin) Call(ctx context.Context, host Host, in []byte) []byte {
-	var call plugin.Call
-	if err := json.Unmarshal(in, &call); err != nil {
-		return encode(nil, Errorf(CodeInvalid, "decoding the call: %w", err))
-	}
-	if call.ABI != plugin.ABI {
-		return encode(nil, Errorf(CodeUnsupported, "the host speaks ABI %d, this plugin speaks %d", call.ABI, plugin.ABI).
-			WithHint("Rebuild the plugin with the SDK of this host's version."))
+	call, reply, err := open(in)
+	if err != nil {
+		return reply(plugin.Result{Error: toWire(err)})
 	}
 	c := newContext(ctx, call, host)
 	answer, err := p.answer(c, call)
-	return encode(answer, err)
+	return reply(resultOf(answer, err))
+}
+
+// open reads a call and says how its result is written.
+func open(in []byte) (plugin.Call, func(plugin.Result) []byte, error) {
+	if binary.Is(in) {
+		call, err := binary.ParseCall(in)
+		if err != nil {
+			err = Errorf(CodeInvalid, "decoding the call: %w", err)
+		}
+		return call, writeBinary, err
+	}
+	var call plugin.Call
+	if err := codec.Unmarshal(in, &call); err != nil {
+		return call, writeText, Errorf(CodeInvalid, "decoding the call: %w", err)
+	}
+	if call.ABI != plugin.ABI {
+		return call, writeText, Errorf(CodeUnsupported, "the host speaks ABI %d, this plugin speaks %d and %d", call.ABI, plugin.ABI, binary.ABI).
+			WithHint("Rebuild the plugin with the SDK of this host's version.")
+	}
+	return call, writeText, nil
 }
 
 // answer finds the offer and runs it.
@@ -96,23 +113,38 @@ func panicPlace() (where, stack string) {
 	return where, strings.Join(lines, "\n")
 }
 
-// encode writes the Result.
-func encode(answer any, err error) []byte {
-	result := plugin.Result{}
-	if err == nil {
-		var body []byte
-		if body, err = json.Marshal(answer); err == nil {
-			result.Body = body
-		} else {
-			err = Errorf(CodeInternal, "encoding the answer: %w", err)
-		}
-	}
+// Attached is an answer with raw bytes beside its body.
+type Attached struct {
+	Body any
+	Data []byte
+}
+
+// resultOf is what a handler's answer is on the wire.
+func resultOf(answer any, err error) plugin.Result {
 	if err != nil {
-		result.Error = toWire(err)
+		return plugin.Result{Error: toWire(err)}
 	}
-	out, err := json.Marshal(result)
+	var out plugin.Result
+	if attached, ok := answer.(Attached); ok {
+		answer, out.Data = attached.Body, attached.Data
+	}
+	if out.Body, err = codec.Marshal(answer); err != nil {
+		return plugin.Result{Error: toWire(Errorf(CodeInternal, "encoding the answer: %w", err))}
+	}
+	return out
+}
+
+// writeText writes a result of ABI 1.
+func writeText(r plugin.Result) []byte {
+	out, err := codec.Marshal(r)
 	if err != nil { // cannot be: a Result holds checked JSON and strings
 		return []byte(`{"error":{"code":"internal","message":"encoding the result failed"}}`)
 	}
 	return out
+}
+
+// writeBinary writes a result of ABI 2.
+func writeBinary(r plugin.Result) []byte {
+	const head = 64 // of the message and its fields
+	return binary.AppendResult(make([]byte, 0, head+len(r.Body)+len(r.Data)), r)
 }

@@ -2,9 +2,9 @@ package sdk
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
+	"github.com/callboard-dev/callboard/schemas/codec"
 	plugin "github.com/callboard-dev/callboard/schemas/plugin/v1"
 )
 
@@ -84,36 +84,44 @@ func FromContext(ctx context.Context) (*Context, bool) {
 	return c, ok
 }
 
+// Data returns the raw bytes that came beside the call's body, or nil.
+func (c *Context) Data() []byte { return c.call.Data }
+
 // Do calls a method of a host service, for example "kv/v1" and "get", with in
 // as its request and decodes the answer into out. Either may be nil. A refusal
 // of the host is an *Error. The service packages are the usual way; Do is the
 // way to a service that this SDK does not know yet.
 func Do(ctx context.Context, service, method string, in, out any) error {
+	_, err := Exchange(ctx, service, method, in, nil, out)
+	return err
+}
+
+// Exchange is Do with raw bytes beside the request and the answer, which
+// travel as they are. The answer's bytes belong to the caller.
+func Exchange(ctx context.Context, service, method string, in any, data []byte, out any) (answer []byte, err error) {
 	c, ok := FromContext(ctx)
 	if !ok {
-		return Errorf(CodeInternal, "calling %s without a call's context", service).
+		return nil, Errorf(CodeInternal, "calling %s without a call's context", service).
 			WithHint("Pass the *sdk.Context of the handler, or a context derived from it.")
 	}
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
-	call := plugin.HostCall{Service: service, Method: method}
+	call := plugin.HostCall{Service: service, Method: method, Data: data}
 	if in != nil {
-		body, err := json.Marshal(in)
-		if err != nil {
-			return Errorf(CodeInternal, "encoding a request to %s: %w", service, err)
+		if call.Body, err = codec.Marshal(in); err != nil {
+			return nil, Errorf(CodeInternal, "encoding a request to %s: %w", service, err)
 		}
-		call.Body = body
 	}
 	result := c.host(ctx, call)
 	if result.Error != nil {
-		return fromWire(result.Error)
+		return nil, fromWire(result.Error)
 	}
 	if out == nil || len(result.Body) == 0 {
-		return nil
+		return result.Data, nil
 	}
-	if err := json.Unmarshal(result.Body, out); err != nil {
-		return Errorf(CodeInternal, "decoding the answer of %s: %w", service, err)
+	if err := codec.Unmarshal(result.Body, out); err != nil {
+		return nil, Errorf(CodeInternal, "decoding the answer of %s: %w", service, err)
 	}
-	return nil
+	return result.Data, nil
 }

@@ -2,13 +2,14 @@ package sdk
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	_ "unsafe" // for go:linkname
 
 	pdk "github.com/extism/go-pdk"
 
+	"github.com/callboard-dev/callboard/schemas/codec"
 	plugin "github.com/callboard-dev/callboard/schemas/plugin/v1"
+	binary "github.com/callboard-dev/callboard/schemas/plugin/v2"
 )
 
 // served is the plugin that main handed to Serve. A guest has one thread and
@@ -31,15 +32,27 @@ func authorMain()
 //go:wasmimport extism:host/user callboard_host
 func callboardHost(offset uint64) uint64
 
+// callboardABI says the highest version of the envelope that the guest speaks;
+// it speaks all below it, too.
+//
+//go:wasmexport callboard_abi
+func callboardABI() int32 { return binary.ABI }
+
 // callboardCall is the guest's door. It always writes a Result and returns 0.
 //
 //go:wasmexport callboard_call
 func callboardCall() int32 {
+	in := pdk.Input()
 	if err := start(); err != nil {
-		pdk.Output(encode(nil, err))
+		_, reply, _ := open(in) // whatever the call is, this is what is wrong
+		pdk.Output(reply(plugin.Result{Error: toWire(err)}))
 		return 0
 	}
-	pdk.Output(served.Call(context.Background(), guestHost, pdk.Input()))
+	host := textHost
+	if binary.Is(in) {
+		host = binaryHost
+	}
+	pdk.Output(served.Call(context.Background(), host, in))
 	return 0
 }
 
@@ -61,24 +74,49 @@ func start() (err error) {
 	return nil
 }
 
-// guestHost passes a host call through the sandbox's wall.
-func guestHost(_ context.Context, call plugin.HostCall) plugin.Result {
-	in, err := json.Marshal(call)
+// binaryHost passes a host call through the sandbox's wall in ABI 2.
+func binaryHost(_ context.Context, call plugin.HostCall) plugin.Result {
+	const head = 64 // of the message and its fields
+	in := binary.AppendHostCall(make([]byte, 0, head+len(call.Body)+len(call.Data)), call)
+	out := throughTheWall(in)
+	if len(out) == 0 {
+		return hostFault("the host gave no answer to %s %s", call.Service, call.Method)
+	}
+	result, err := binary.ParseResult(out)
+	if err != nil {
+		return hostFault("decoding the host's answer: %v", err)
+	}
+	return result
+}
+
+// textHost passes a host call through the sandbox's wall in ABI 1, to a host
+// that knows no other.
+func textHost(_ context.Context, call plugin.HostCall) plugin.Result {
+	in, err := codec.Marshal(call)
 	if err != nil {
 		return hostFault("encoding the host call: %v", err)
 	}
+	out := throughTheWall(in)
+	if len(out) == 0 {
+		return hostFault("the host gave no answer to %s %s", call.Service, call.Method)
+	}
+	var result plugin.Result
+	if err := codec.Unmarshal(out, &result); err != nil {
+		return hostFault("decoding the host's answer: %v", err)
+	}
+	return result
+}
+
+// throughTheWall hands a message to the host and returns its answer.
+func throughTheWall(in []byte) []byte {
 	mem := pdk.AllocateBytes(in)
 	defer mem.Free()
 	answer := pdk.FindMemory(callboardHost(mem.Offset()))
 	if answer.Length() == 0 {
-		return hostFault("the host gave no answer to %s %s", call.Service, call.Method)
+		return nil
 	}
 	defer answer.Free()
-	var result plugin.Result
-	if err := json.Unmarshal(answer.ReadBytes(), &result); err != nil {
-		return hostFault("decoding the host's answer: %v", err)
-	}
-	return result
+	return answer.ReadBytes()
 }
 
 func hostFault(format string, args ...any) plugin.Result {

@@ -8,11 +8,16 @@ import (
 	"iter"
 	"strings"
 
+	"github.com/callboard-dev/callboard/schemas/codec"
 	v1 "github.com/callboard-dev/callboard/schemas/service/catalog/v1"
 	"github.com/callboard-dev/callboard/sdk"
 )
 
+//go:generate go run ../../cmd/codecgen .
+
 // Entity is an entity in Backstage's format: the parts that plugins read most.
+//
+//callboard:codec
 type Entity struct {
 	APIVersion string          `json:"apiVersion"`
 	Kind       string          `json:"kind"`
@@ -54,7 +59,7 @@ type Relation struct {
 // Decode reads an entity document.
 func Decode(doc json.RawMessage) (Entity, error) {
 	var e Entity
-	if err := json.Unmarshal(doc, &e); err != nil {
+	if err := codec.Unmarshal(doc, &e); err != nil {
 		return Entity{}, sdk.Errorf(sdk.CodeInternal, "decoding an entity: %w", err)
 	}
 	e.Raw = doc
@@ -93,7 +98,7 @@ func (e Entity) DecodeSpec(v any) error {
 	if len(e.Spec) == 0 {
 		return nil
 	}
-	if err := json.Unmarshal(e.Spec, v); err != nil {
+	if err := codec.Unmarshal(e.Spec, v); err != nil {
 		return sdk.Errorf(sdk.CodeInvalid, "decoding the spec of %s: %w", e.Ref(), err)
 	}
 	return nil

@@ -6,9 +6,9 @@ package config
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 
+	"github.com/callboard-dev/callboard/schemas/codec"
 	v1 "github.com/callboard-dev/callboard/schemas/service/config/v1"
 	"github.com/callboard-dev/callboard/sdk"
 )
@@ -23,7 +23,7 @@ func Into(ctx context.Context, v any) error {
 	if len(out.Config) == 0 {
 		return nil
 	}
-	if err := json.Unmarshal(out.Config, v); err != nil {
+	if err := codec.Unmarshal(out.Config, v); err != nil {
 		return sdk.Errorf(sdk.CodeNotReady, "decoding the plugin's configuration: %w", err).
 			WithHint("Open the plugin's settings and correct the configuration.")
 	}

@@ -12,11 +12,11 @@ package http
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/callboard-dev/callboard/schemas/codec"
 	v1 "github.com/callboard-dev/callboard/schemas/service/http/v1"
 	"github.com/callboard-dev/callboard/sdk"
 )
@@ -115,7 +115,7 @@ func GetJSON(ctx context.Context, url string, v any) (Response, error) {
 func SendJSON(ctx context.Context, method, url string, in, out any) (Response, error) {
 	r := Request{Method: method, URL: url, Header: Header{"Accept": {"application/json"}}}
 	if in != nil {
-		body, err := json.Marshal(in)
+		body, err := codec.Marshal(in)
 		if err != nil {
 			return Response{}, sdk.Errorf(sdk.CodeInternal, "encoding a request body: %w", err)
 		}
@@ -144,7 +144,7 @@ func checked(r Response, err error) (Response, error) {
 
 // JSON decodes the body into v. A body that does not fit is CodeUpstream.
 func (r Response) JSON(v any) error {
-	if err := json.Unmarshal(r.Body, v); err != nil {
+	if err := codec.Unmarshal(r.Body, v); err != nil {
 		return sdk.Errorf(sdk.CodeUpstream, "decoding the answer of %s: %w", withoutQuery(r.URL), err)
 	}
 	return nil

@@ -5,10 +5,10 @@ package kv
 
 import (
 	"context"
-	"encoding/json"
 	"iter"
 	"time"
 
+	"github.com/callboard-dev/callboard/schemas/codec"
 	v1 "github.com/callboard-dev/callboard/schemas/service/kv/v1"
 	"github.com/callboard-dev/callboard/sdk"
 )
@@ -34,7 +34,7 @@ func GetJSON(ctx context.Context, key string, v any) (found bool, err error) {
 	if err != nil || !found {
 		return false, err
 	}
-	if err := json.Unmarshal(value, v); err != nil {
+	if err := codec.Unmarshal(value, v); err != nil {
 		return false, sdk.Errorf(sdk.CodeInternal, "decoding the stored value of %q: %w", key, err)
 	}
 	return true, nil
@@ -52,7 +52,7 @@ func Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 
 // SetJSON stores v as JSON.
 func SetJSON(ctx context.Context, key string, v any, ttl time.Duration) error {
-	value, err := json.Marshal(v)
+	value, err := codec.Marshal(v)
 	if err != nil {
 		return sdk.Errorf(sdk.CodeInternal, "encoding the value of %q: %w", key, err)
 	}

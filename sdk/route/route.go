@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 
 	v1 "github.com/callboard-dev/callboard/schemas/capability/route/v1"
+	"github.com/callboard-dev/callboard/schemas/codec"
 	"github.com/callboard-dev/callboard/sdk"
 )
 
@@ -37,7 +38,7 @@ func Handle(operationID string, h Handler) sdk.Option {
 			if response.Status == 0 {
 				response.Status = 200
 			}
-			return response, nil
+			return v1.Response(response), nil
 		}
 	}
 	return offer
@@ -75,7 +76,7 @@ func (r Request) QueryValue(name string) string {
 
 // Decode decodes the body into v. A body that does not fit is CodeInvalid.
 func (r Request) Decode(v any) error {
-	if err := json.Unmarshal(r.Body, v); err != nil {
+	if err := codec.Unmarshal(r.Body, v); err != nil {
 		return sdk.Errorf(sdk.CodeInvalid, "decoding the request body: %w", err)
 	}
 	return nil
@@ -86,7 +87,7 @@ func JSON(v any) (Response, error) { return JSONStatus(200, v) }
 
 // JSONStatus returns a response of the given status with v as its body.
 func JSONStatus(status int, v any) (Response, error) {
-	body, err := json.Marshal(v)
+	body, err := codec.Marshal(v)
 	if err != nil {
 		return Response{}, sdk.Errorf(sdk.CodeInternal, "encoding the response: %w", err)
 	}
@@ -98,9 +99,9 @@ func NoContent() (Response, error) { return Response{Status: 204}, nil }
 
 // decode reads a request and says which operation it asks for.
 func decode(body json.RawMessage) (string, any, error) {
-	var r Request
-	if err := json.Unmarshal(body, &r); err != nil {
+	var r v1.Request
+	if err := codec.Unmarshal(body, &r); err != nil {
 		return "", nil, err
 	}
-	return r.OperationID, r, nil
+	return r.OperationID, Request(r), nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	v1 "github.com/callboard-dev/callboard/schemas/capability/schedule/v1"
+	"github.com/callboard-dev/callboard/schemas/codec"
 	"github.com/callboard-dev/callboard/sdk"
 )
 
@@ -34,7 +35,7 @@ func Run(id string, h Handler) sdk.Option {
 // decode reads a request and says which schedule is due.
 func decode(body json.RawMessage) (string, any, error) {
 	var r v1.Request
-	if err := json.Unmarshal(body, &r); err != nil {
+	if err := codec.Unmarshal(body, &r); err != nil {
 		return "", nil, err
 	}
 	return r.Schedule, r, nil

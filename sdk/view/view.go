@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	v1 "github.com/callboard-dev/callboard/schemas/capability/view/v1"
+	"github.com/callboard-dev/callboard/schemas/codec"
 	"github.com/callboard-dev/callboard/sdk"
 	"github.com/callboard-dev/callboard/sdk/catalog"
 )
@@ -76,9 +77,9 @@ func MissingAnnotation(annotation, example string) Node {
 
 // decode reads a request and says which view it asks for.
 func decode(body json.RawMessage) (string, any, error) {
-	var r Request
-	if err := json.Unmarshal(body, &r); err != nil {
+	var r v1.Request
+	if err := codec.Unmarshal(body, &r); err != nil {
 		return "", nil, err
 	}
-	return r.View, r, nil
+	return r.View, Request(r), nil
 }
