@@ -105,6 +105,8 @@ func NewImage(ctx context.Context, s Source) (*Image, error) {
 	b := &Sandbox{state: state}
 	state.Owner = b
 	// A start function runs here, in the limits of Start.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	w := newWorld()
 	start := s.Start
 	w.apply(&start)

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -10,10 +11,14 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin/wasm/rewrite"
 )
 
-// slice is how much fuel a guest gets between two looks at its deadline. It is
+// A slice is how much fuel a guest gets between two looks at its deadline. It is
 // about 0.1 ms, and a look about 0.1 us. It has no influence on what a call
 // uses or whether its fuel suffices.
-const slice = 100_000
+const (
+	slice = 100_000
+	// breath is after how many slices a guest lets others have its processor.
+	breath = 16
+)
 
 // meter counts the fuel of one call.
 type meter struct {
@@ -84,10 +89,26 @@ func yield(ctx context.Context, stack []uint64) {
 	if !ok {
 		panic(&kernel.Fault{Kind: kernel.Refused, What: "a call without a sandbox"})
 	}
+	if err := b.deep(); err != nil {
+		panic(err)
+	}
 	left, err := b.meter.more(int64(stack[0]), state)
 	if err != nil {
-		b.fill(left) // so that what was used can still be read
 		panic(err)
 	}
 	stack[0] = uint64(left)
+	if b.meter.slices%breath == 0 {
+		b.breathe()
+	}
+}
+
+// breathe lets other goroutines run. The thread is let go for that long: to
+// hand a processor from a goroutine that keeps its thread to another one, and
+// back, takes two turns of the system's scheduler.
+func (b *Sandbox) breathe() {
+	b.memory.tally.pause()
+	runtime.UnlockOSThread()
+	runtime.Gosched()
+	runtime.LockOSThread()
+	b.memory.tally.resume()
 }

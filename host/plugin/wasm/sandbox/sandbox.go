@@ -77,6 +77,7 @@ type Sandbox struct {
 	doors   []door
 	meter   meter
 	stack   [1]uint64
+	running api.Function // what is called now
 	// dirty is set while a call runs; a sandbox that stays so is not used again.
 	dirty bool
 	// rested is for how many periods it was not used.
@@ -135,14 +136,14 @@ func (b *Sandbox) Invoke(ctx context.Context, job *Job) (out []byte, used Used, 
 // run executes the guest and copies its answer.
 func (b *Sandbox) run(d *door, job *Job) (out []byte, err error) {
 	b.fill(b.meter.begin(job.Fuel))
-	b.stack[0] = 0
+	b.stack[0], b.running = 0, d.call
 	if err = d.call.CallWithStack(b.state, b.stack[:]); err != nil {
 		err = b.explain(err)
-		b.renew(d, true)
+		b.renew(d)
 		return nil, err
 	}
-	if b.meter.slices > 0 {
-		b.renew(d, false)
+	if b.meter.used(b.left()) > quickCall {
+		b.renew(d)
 	}
 	if d.results > 0 && int32(b.stack[0]) != 0 {
 		return nil, &Failed{Code: int32(b.stack[0]), Message: clip(b.state.Failure())}
@@ -212,16 +213,33 @@ func (b *Sandbox) door(name string) (*door, error) {
 	return &b.doors[len(b.doors)-1], nil
 }
 
-// largestStack is how large the call stack of a door may be to be kept. The
-// engine doubles it when a guest calls deep, and never shrinks it.
-const largestStack = 1 << 20
+const (
+	// largestStack is how large the call stack of a guest may become, in bytes,
+	// before it is ended. The engine doubles it when a guest calls deep, outside
+	// of all limits of memory, and unwinding it takes a tenth of a microsecond
+	// for each frame. It is looked at when the guest asks for fuel.
+	largestStack = 4 << 20
+	// keptStack is how large it may be to be kept for the next call. The engine
+	// never shrinks it.
+	keptStack = 256 << 10
+	// quickCall is the fuel of calls after which nobody looks at the stack: they
+	// are too short to need that much of it.
+	quickCall = 2_000
+)
 
 // renew replaces the door's call engine if its stack has grown.
-func (b *Sandbox) renew(d *door, failed bool) {
-	size, known := stackSize(d.call)
-	if !known && failed || size > largestStack {
+func (b *Sandbox) renew(d *door) {
+	if size, known := stackSize(d.call); !known || size > keptStack {
 		d.call = b.module.ExportedFunction(d.name)
 	}
+}
+
+// deep returns the fault of a guest that calls too deep, or nil.
+func (b *Sandbox) deep() error {
+	if size, _ := stackSize(b.running); size > largestStack {
+		return &kernel.Fault{Kind: kernel.Stack}
+	}
+	return nil
 }
 
 // stackSize reads how large the stack of a call engine is. The engine does not

@@ -134,25 +134,37 @@ func (w *writtenSet) full() bool { return w.pages > maxWritten || w.restores >= 
 // forget empties the set, whose pages were given back.
 func (w *writtenSet) forget() { w.spans, w.pages, w.restores = w.spans[:0], 0, 0 }
 
-// tally counts the page faults of a thread.
+// tally watches the page faults of the thread of a call.
 type tally struct {
 	// trusted is whether the system counts them. If not, every call may have
 	// had one.
 	trusted bool
 	before  int64
+	seen    bool // one, before the last resume
 	usage   unix.Rusage
 }
 
-// begin notes where the count is. The thread must be kept until moved.
+// begin notes where the count is. The thread must be kept until moved, or
+// until pause.
 func (t *tally) begin() {
-	if t.trusted {
+	t.seen = false
+	t.resume()
+}
+
+// pause is called before the thread is let go. Nobody writes to the memory
+// until resume.
+func (t *tally) pause() { t.seen = t.moved() }
+
+// resume begins anew, on the thread that goes on.
+func (t *tally) resume() {
+	if t.trusted && !t.seen {
 		t.before = t.count()
 	}
 }
 
-// moved reports whether the thread may have had a page fault since begin.
+// moved reports whether the call may have had a page fault since begin.
 func (t *tally) moved() bool {
-	if !t.trusted {
+	if !t.trusted || t.seen {
 		return true
 	}
 	n := t.count()

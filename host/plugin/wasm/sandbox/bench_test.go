@@ -1,0 +1,322 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/callboard-dev/callboard/host/plugin/runtimetest"
+)
+
+// invokeWarm is Invoke without isolation: what the guest did stays done.
+func (b *Sandbox) invokeWarm(ctx context.Context, job *Job) ([]byte, error) {
+	d, err := b.door(job.Export)
+	if err != nil {
+		return nil, err
+	}
+	b.memory.limit, b.memory.peak = job.Memory, b.memory.size
+	if err := b.state.Begin(ctx, &job.Call); err != nil {
+		return nil, err
+	}
+	out, err := b.run(d, job)
+	b.state.Reset()
+	return out, err
+}
+
+// rounds measures several ways of doing the same in turn, so that what else
+// the host does is shared between them, and returns their medians in ns.
+func rounds(b *testing.B, ways ...func()) []float64 {
+	times := make([][]float64, len(ways))
+	const batch = 50
+	for b.Loop() {
+		for i, way := range ways {
+			for range batch {
+				begin := time.Now()
+				way()
+				times[i] = append(times[i], float64(time.Since(begin).Nanoseconds()))
+			}
+		}
+	}
+	out := make([]float64, len(ways))
+	for i, t := range times {
+		slices.Sort(t)
+		out[i] = t[len(t)/2]
+	}
+	return out
+}
+
+// benchGuests are guests with a realistic call.
+func benchGuests(b *testing.B) map[string]func() (*Code, Job) {
+	out := map[string]func() (*Code, Job){}
+	for _, name := range []string{"c", "assemblyscript", "go"} {
+		out[name+"/echo"] = func() (*Code, Job) {
+			j := act("echo", strings.Repeat("0123456789abcde ", 62))
+			return opened(b, runtimetest.Guest(b, name), []Job{j}, nil), j
+		}
+		out[name+"/task"] = func() (*Code, Job) {
+			type item struct {
+				Name string `json:"name"`
+				Size int    `json:"size"`
+				On   bool   `json:"on"`
+			}
+			var items []item
+			for i := range 22 {
+				items = append(items, item{fmt.Sprintf("item-%d", i), i * 37, i%2 == 0})
+			}
+			j := act("task", items)
+			return opened(b, runtimetest.Guest(b, name), []Job{j}, nil), j
+		}
+	}
+	return out
+}
+
+func BenchmarkIsolated(b *testing.B) {
+	for name, open := range benchGuests(b) {
+		b.Run(name, func(b *testing.B) {
+			c, job := open()
+			job.Deadline = time.Now().Add(time.Hour)
+			ctx := context.Background()
+			warm, err := c.fresh(ctx)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer warm.close()
+			clean, err := c.Take(ctx)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer clean.Release()
+			runtime.GC()
+			m := rounds(b, func() {
+				if _, err := warm.invokeWarm(ctx, &job); err != nil {
+					b.Fatal(err)
+				}
+			}, func() {
+				if _, _, err := clean.Invoke(ctx, &job); err != nil {
+					b.Fatal(err)
+				}
+			})
+			b.ReportMetric(m[0], "ns/warm")
+			b.ReportMetric(m[1], "ns/isolated")
+			b.ReportMetric(m[1]/m[0], "x/warm")
+			b.ReportMetric(float64(clean.memory.written.pages), "pages")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkReset measures what restoring costs for a number of written pages.
+func BenchmarkReset(b *testing.B) {
+	c := opened(b, runtimetest.Guest(b, "go"), []Job{act("count", nil)}, nil)
+	for _, pages := range []int{0, 5, 20, 60, 100, 300} {
+		b.Run(fmt.Sprint(pages), func(b *testing.B) {
+			box, err := c.fresh(context.Background())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer box.close()
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			var took []float64
+			for b.Loop() {
+				box.memory.begin(0)
+				for i := range pages {
+					box.memory.mem[i*page+i%page] = 1
+				}
+				begin := time.Now()
+				if err := box.reset(); err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, float64(time.Since(begin).Nanoseconds()))
+			}
+			slices.Sort(took)
+			b.ReportMetric(took[len(took)/2], "ns/reset")
+		})
+	}
+}
+
+func BenchmarkParts(b *testing.B) {
+	c := opened(b, runtimetest.Guest(b, "assemblyscript"), []Job{act("count", nil)}, nil)
+	box, err := c.fresh(context.Background())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("globals", func(b *testing.B) {
+		for b.Loop() {
+			for i := range box.globals {
+				box.globals[i].at.Set(box.globals[i].value)
+			}
+		}
+		b.ReportMetric(float64(len(box.globals)), "globals")
+	})
+	b.Run("tally", func(b *testing.B) {
+		for b.Loop() {
+			box.memory.tally.begin()
+		}
+	})
+	b.Run("stack", func(b *testing.B) {
+		d, _ := box.door("callboard_call")
+		for b.Loop() {
+			stackSize(d.call)
+		}
+	})
+	b.Run("begin", func(b *testing.B) {
+		j := act("count", nil)
+		for b.Loop() {
+			box.state.Begin(context.Background(), &j.Call)
+			box.state.Reset()
+		}
+	})
+	b.Run("take", func(b *testing.B) {
+		for b.Loop() {
+			x, _ := c.Take(context.Background())
+			x.Release()
+		}
+	})
+	b.Run("now", func(b *testing.B) {
+		for b.Loop() {
+			time.Now()
+		}
+	})
+	j := act("count", nil)
+	j.Deadline = time.Now().Add(time.Hour)
+	b.Run("warm", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			box.invokeWarm(context.Background(), &j)
+		}
+	})
+	b.Run("isolated", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			c.Do(context.Background(), &j)
+		}
+	})
+}
+
+// BenchmarkDensity measures the private memory of sandboxes that each served a
+// call.
+func BenchmarkDensity(b *testing.B) {
+	for name, open := range benchGuests(b) {
+		b.Run(name, func(b *testing.B) {
+			c, job := open()
+			job.Deadline = time.Now().Add(time.Hour)
+			ctx := context.Background()
+			const n = 500
+			boxes := make([]*Sandbox, 0, n)
+			var before, after runtime.MemStats
+			private := privateBytes(b)
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			private = privateBytes(b)
+			for range n {
+				box, err := c.fresh(ctx)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, _, err := box.Invoke(ctx, &job); err != nil {
+					b.Fatal(err)
+				}
+				boxes = append(boxes, box)
+			}
+			runtime.GC()
+			runtime.GC()
+			debug.FreeOSMemory()
+			runtime.ReadMemStats(&after)
+			grown := privateBytes(b) - private
+			b.ReportMetric(float64(grown)/n/1024, "KiB/sandbox")
+			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n/1024, "KiB-heap/sandbox")
+			b.ReportMetric(float64(n<<30)/float64(grown), "sandboxes/GiB")
+			b.ReportMetric(0, "ns/op")
+			for _, box := range boxes {
+				_ = box.close()
+			}
+		})
+	}
+}
+
+// privateBytes reads the private memory of this process.
+func privateBytes(t testing.TB) int64 {
+	raw, err := os.ReadFile("/proc/self/smaps_rollup")
+	if err != nil {
+		t.Skip(err)
+	}
+	var sum int64
+	for line := range strings.Lines(string(raw)) {
+		var kib int64
+		if strings.HasPrefix(line, "Private_") {
+			fmt.Sscan(strings.Fields(line)[1], &kib)
+			sum += kib << 10
+		}
+	}
+	return sum
+}
+
+// BenchmarkCallers measures what many callers at once get done.
+func BenchmarkCallers(b *testing.B) {
+	for name, open := range benchGuests(b) {
+		b.Run(name, func(b *testing.B) {
+			c, job := open()
+			job.Deadline = time.Now().Add(time.Hour)
+			c.settings.MaxBoxes = 8
+			warm := make(chan *Sandbox, 64)
+			for range 8 {
+				box, err := c.fresh(context.Background())
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer box.close()
+				warm <- box
+			}
+			var rates [2][]float64
+			for b.Loop() {
+				rates[0] = append(rates[0], throughput(func() {
+					box := <-warm
+					if _, err := box.invokeWarm(context.Background(), &job); err != nil {
+						b.Error(err)
+					}
+					warm <- box
+				}))
+				rates[1] = append(rates[1], throughput(func() {
+					j := job
+					if _, _, err := c.Do(context.Background(), &j); err != nil {
+						b.Error(err)
+					}
+				}))
+			}
+			slices.Sort(rates[0])
+			slices.Sort(rates[1])
+			w, i := rates[0][len(rates[0])/2], rates[1][len(rates[1])/2]
+			open, _, _ := c.Size()
+			b.ReportMetric(w, "warm/s")
+			b.ReportMetric(i, "isolated/s")
+			b.ReportMetric(i/w, "x/warm")
+			b.ReportMetric(float64(open), "sandboxes")
+		})
+	}
+}
+
+// throughput lets 64 callers call for a while and returns calls a second.
+func throughput(call func()) float64 {
+	var n atomic.Int64
+	var wg sync.WaitGroup
+	begin := time.Now()
+	for range 64 {
+		wg.Go(func() {
+			for time.Since(begin) < 150*time.Millisecond {
+				call()
+				n.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	return float64(n.Load()) / time.Since(begin).Seconds()
+}
