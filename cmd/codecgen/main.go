@@ -4,6 +4,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -13,8 +14,10 @@ import (
 )
 
 func main() {
-	for _, root := range os.Args[1:] {
-		if err := generate(root); err != nil {
+	marked := flag.Bool("marked", false, "serve the types with the mark alone, as plugin generate does")
+	flag.Parse()
+	for _, root := range flag.Args() {
+		if err := generate(root, codecgen.Settings{All: !*marked}); err != nil {
 			fmt.Fprintln(os.Stderr, "codecgen:", err)
 			os.Exit(1)
 		}
@@ -22,15 +25,15 @@ func main() {
 }
 
 // generate writes the files of all packages below root.
-func generate(root string) error {
+func generate(root string, s codecgen.Settings) error {
 	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.IsDir() {
 			return err
 		}
-		if entry.Name() == "testdata" {
+		if entry.Name() == "testdata" && path != root {
 			return fs.SkipDir
 		}
-		_, err = codecgen.Write(path, codecgen.Settings{All: true})
+		_, err = codecgen.Write(path, s)
 		return err
 	})
 }

@@ -94,13 +94,13 @@ func fallback(data []byte, v any) error {
 	case *int:
 		if v != nil {
 			r.s = string(data)
-			Int(&r, v)
+			r.Int(v)
 			return r.End()
 		}
 	case *int64:
 		if v != nil {
 			r.s = string(data)
-			Int(&r, v)
+			r.Int64(v)
 			return r.End()
 		}
 	case *json.RawMessage:

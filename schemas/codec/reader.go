@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe" // for the size of a type
 )
 
 // Reader reads one JSON value. Its methods do nothing after an error, and none
@@ -59,6 +60,8 @@ func (r *Reader) word(w string) bool {
 }
 
 // Null takes null, if that is what follows.
+//
+//go:noinline
 func (r *Reader) Null() bool {
 	return r.err == nil && r.peek() == 'n' && r.word("null")
 }
@@ -68,15 +71,23 @@ func (r *Reader) Null() bool {
 //	for more := r.Object(); more; more = r.NextField() {
 //		switch r.Name() { ... }
 //	}
+//
+//go:noinline
 func (r *Reader) Object() bool { return r.open('{', '}', "an object") }
 
 // NextField reports whether another name follows; it takes the object's end.
+//
+//go:noinline
 func (r *Reader) NextField() bool { return r.next('}', "a comma or }") }
 
 // Array takes the beginning of an array and reports whether an element follows.
+//
+//go:noinline
 func (r *Reader) Array() bool { return r.open('[', ']', "an array") }
 
 // NextElement reports whether another element follows; it takes the array's end.
+//
+//go:noinline
 func (r *Reader) NextElement() bool { return r.next(']', "a comma or ]") }
 
 func (r *Reader) open(begin, end byte, what string) bool {
@@ -135,15 +146,15 @@ func (r *Reader) Name() string {
 	return name
 }
 
-// Fold returns the one of the names, which are joined by commas, that equals
-// the given one apart from case, or "".
-func Fold(name, names string) string {
-	for known := range strings.SplitSeq(names, ",") {
+// fold returns the index of the first name that equals the given one apart
+// from case, or -1.
+func fold(names []string, name string) int {
+	for i, known := range names {
 		if strings.EqualFold(known, name) {
-			return known
+			return i
 		}
 	}
-	return ""
+	return -1
 }
 
 // String reads a string.
@@ -178,30 +189,66 @@ type Integer interface {
 
 // Int reads a whole number that fits the type.
 func Int[T Integer](r *Reader, p *T) {
+	var zero T
+	bits := int(unsafe.Sizeof(zero)) * 8
+	if signed := zero-1 < 0; signed {
+		if v, ok := r.integer(bits); ok {
+			*p = T(v)
+		}
+	} else if v, ok := r.natural(bits); ok {
+		*p = T(v)
+	}
+}
+
+// Int reads a whole number.
+func (r *Reader) Int(p *int) {
+	if v, ok := r.integer(strconv.IntSize); ok {
+		*p = int(v)
+	}
+}
+
+// Int64 reads a whole number.
+func (r *Reader) Int64(p *int64) {
+	if v, ok := r.integer(64); ok {
+		*p = v
+	}
+}
+
+// integer reads a whole number of so many bits; ok is false where there is
+// none, or null.
+func (r *Reader) integer(bits int) (v int64, ok bool) {
 	if r.err != nil || r.Null() {
-		return
+		return 0, false
 	}
 	text := r.number("a whole number")
 	if r.err != nil {
-		return
+		return 0, false
 	}
-	var v T
-	if v--; v < 0 {
-		n, err := strconv.ParseInt(text, 10, 64)
-		v = T(n)
-		if err != nil || int64(v) != n {
-			r.back(len(text), "want a whole number in the range of its field, got "+text)
-			return
-		}
-	} else {
-		n, err := strconv.ParseUint(text, 10, 64)
-		v = T(n)
-		if err != nil || uint64(v) != n {
-			r.back(len(text), "want a whole number in the range of its field, got "+text)
-			return
-		}
+	v, err := strconv.ParseInt(text, 10, bits)
+	if err != nil {
+		r.outside(text)
 	}
-	*p = v
+	return v, err == nil
+}
+
+// natural is integer without a sign.
+func (r *Reader) natural(bits int) (v uint64, ok bool) {
+	if r.err != nil || r.Null() {
+		return 0, false
+	}
+	text := r.number("a whole number")
+	if r.err != nil {
+		return 0, false
+	}
+	v, err := strconv.ParseUint(text, 10, bits)
+	if err != nil {
+		r.outside(text)
+	}
+	return v, err == nil
+}
+
+func (r *Reader) outside(text string) {
+	r.back(len(text), "want a whole number in the range of its field, got "+text)
 }
 
 // Float64 reads a number.

@@ -32,11 +32,17 @@ func (w *Writer) Fail(err error) {
 	}
 }
 
-// Raw writes text as it is: punctuation and names that need no escape.
+// Raw writes text as it is: punctuation and names that need no escape. Like all
+// that generated methods call, it is kept out of line: a guest has hundreds of
+// these calls, and their size counts.
+//
+//go:noinline
 func (w *Writer) Raw(text string) { w.buf = append(w.buf, text...) }
 
 // Open begins an object or array; the first element, like all others, begins
 // with a comma, which Object or Array turns into the bracket.
+//
+//go:noinline
 func (w *Writer) Open() int {
 	if w.depth++; w.depth > maxDepth {
 		w.Fail(errors.New("the value is nested too deeply; does it contain itself?"))
@@ -45,12 +51,18 @@ func (w *Writer) Open() int {
 }
 
 // Deep reports whether the value has become too deep to go on.
+//
+//go:noinline
 func (w *Writer) Deep() bool { return w.depth > maxDepth }
 
 // Object ends the object that began at Open.
+//
+//go:noinline
 func (w *Writer) Object(at int) { w.close(at, '{', '}') }
 
 // Array ends the array that began at Open.
+//
+//go:noinline
 func (w *Writer) Array(at int) { w.close(at, '[', ']') }
 
 func (w *Writer) close(at int, begin, end byte) {
@@ -64,6 +76,8 @@ func (w *Writer) close(at int, begin, end byte) {
 }
 
 // Name writes a comma, the name of a map's entry and a colon.
+//
+//go:noinline
 func (w *Writer) Name(name string) {
 	w.buf = append(w.buf, ',')
 	w.String(name)
@@ -71,6 +85,8 @@ func (w *Writer) Name(name string) {
 }
 
 // Comma begins an element of an array.
+//
+//go:noinline
 func (w *Writer) Comma() { w.buf = append(w.buf, ',') }
 
 // Null writes null.

@@ -10,18 +10,15 @@ import (
 func (v Entity) CodecType() string { return "catalog.Entity" }
 
 // WriteJSON writes v as JSON.
-func (v Entity) WriteJSON(w *codec.Writer) {
+func (v Entity) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Entity) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"apiVersion\":")
-	w.String(v.APIVersion)
-	w.Raw(",\"kind\":")
-	w.String(v.Kind)
+	w.Text(",\"apiVersion\":", v.APIVersion, false)
+	w.Text(",\"kind\":", v.Kind, false)
 	w.Raw(",\"metadata\":")
-	v.Metadata.WriteJSON(w)
-	if len(v.Spec) > 0 {
-		w.Raw(",\"spec\":")
-		w.Document(v.Spec)
-	}
+	v.Metadata.writeJSON(w)
+	w.JSON(",\"spec\":", v.Spec, true)
 	if len(v.Relations) > 0 {
 		w.Raw(",\"relations\":")
 		if v.Relations == nil {
@@ -30,7 +27,7 @@ func (v Entity) WriteJSON(w *codec.Writer) {
 			at2 := w.Open()
 			for i3 := range v.Relations {
 				w.Comma()
-				v.Relations[i3].WriteJSON(w)
+				v.Relations[i3].writeJSON(w)
 			}
 			w.Array(at2)
 		}
@@ -38,41 +35,32 @@ func (v Entity) WriteJSON(w *codec.Writer) {
 	w.Object(at1)
 }
 
+var fieldsOfEntity = [5]string{"apiVersion", "kind", "metadata", "spec", "relations"}
+
 // ReadJSON reads JSON into v.
 func (v *Entity) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "apiVersion":
+	for i4 := r.Begin(fieldsOfEntity[:]); i4 >= 0; i4 = r.Next(fieldsOfEntity[:], i4) {
+		switch i4 {
+		case 0: // apiVersion
 			r.String(&v.APIVersion)
-		case "kind":
+		case 1: // kind
 			r.String(&v.Kind)
-		case "metadata":
+		case 2: // metadata
 			v.Metadata.ReadJSON(r)
-		case "spec":
+		case 3: // spec
 			r.Document(&v.Spec)
-		case "relations":
+		case 4: // relations
 			if r.Null() {
 				v.Relations = nil
 			} else {
-				s7, n8 := v.Relations, 0
+				s5, n6 := v.Relations, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Relations = codec.Cut(s7, n8)
+				v.Relations = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "apiVersion,kind,metadata,spec,relations"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -81,48 +69,31 @@ func (v *Entity) ReadJSON(r *codec.Reader) {
 func (v Link) CodecType() string { return "catalog.Link" }
 
 // WriteJSON writes v as JSON.
-func (v Link) WriteJSON(w *codec.Writer) {
+func (v Link) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Link) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"url\":")
-	w.String(v.URL)
-	if v.Title != "" {
-		w.Raw(",\"title\":")
-		w.String(v.Title)
-	}
-	if v.Icon != "" {
-		w.Raw(",\"icon\":")
-		w.String(v.Icon)
-	}
-	if v.Type != "" {
-		w.Raw(",\"type\":")
-		w.String(v.Type)
-	}
+	w.Text(",\"url\":", v.URL, false)
+	w.Text(",\"title\":", v.Title, true)
+	w.Text(",\"icon\":", v.Icon, true)
+	w.Text(",\"type\":", v.Type, true)
 	w.Object(at1)
 }
 
+var fieldsOfLink = [4]string{"url", "title", "icon", "type"}
+
 // ReadJSON reads JSON into v.
 func (v *Link) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "url":
+	for i2 := r.Begin(fieldsOfLink[:]); i2 >= 0; i2 = r.Next(fieldsOfLink[:], i2) {
+		switch i2 {
+		case 0: // url
 			r.String(&v.URL)
-		case "title":
+		case 1: // title
 			r.String(&v.Title)
-		case "icon":
+		case 2: // icon
 			r.String(&v.Icon)
-		case "type":
+		case 3: // type
 			r.String(&v.Type)
-		default:
-			if known4 := codec.Fold(name2, "url,title,icon,type"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -131,164 +102,71 @@ func (v *Link) ReadJSON(r *codec.Reader) {
 func (v Metadata) CodecType() string { return "catalog.Metadata" }
 
 // WriteJSON writes v as JSON.
-func (v Metadata) WriteJSON(w *codec.Writer) {
+func (v Metadata) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Metadata) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"name\":")
-	w.String(v.Name)
-	if v.Namespace != "" {
-		w.Raw(",\"namespace\":")
-		w.String(v.Namespace)
-	}
-	if v.UID != "" {
-		w.Raw(",\"uid\":")
-		w.String(v.UID)
-	}
-	if v.ETag != "" {
-		w.Raw(",\"etag\":")
-		w.String(v.ETag)
-	}
-	if v.Title != "" {
-		w.Raw(",\"title\":")
-		w.String(v.Title)
-	}
-	if v.Description != "" {
-		w.Raw(",\"description\":")
-		w.String(v.Description)
-	}
-	if len(v.Labels) > 0 {
-		w.Raw(",\"labels\":")
-		if v.Labels == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Labels) {
-				w.Name(string(name3))
-				w.String(v.Labels[name3])
-			}
-			w.Object(at2)
-		}
-	}
-	if len(v.Annotations) > 0 {
-		w.Raw(",\"annotations\":")
-		if v.Annotations == nil {
-			w.Null()
-		} else {
-			at4 := w.Open()
-			for _, name5 := range codec.Names(v.Annotations) {
-				w.Name(string(name5))
-				w.String(v.Annotations[name5])
-			}
-			w.Object(at4)
-		}
-	}
-	if len(v.Tags) > 0 {
-		w.Raw(",\"tags\":")
-		if v.Tags == nil {
-			w.Null()
-		} else {
-			at6 := w.Open()
-			for i7 := range v.Tags {
-				w.Comma()
-				w.String(v.Tags[i7])
-			}
-			w.Array(at6)
-		}
-	}
+	w.Text(",\"name\":", v.Name, false)
+	w.Text(",\"namespace\":", v.Namespace, true)
+	w.Text(",\"uid\":", v.UID, true)
+	w.Text(",\"etag\":", v.ETag, true)
+	w.Text(",\"title\":", v.Title, true)
+	w.Text(",\"description\":", v.Description, true)
+	w.TextMap(",\"labels\":", v.Labels, true)
+	w.TextMap(",\"annotations\":", v.Annotations, true)
+	w.Texts(",\"tags\":", v.Tags, true)
 	if len(v.Links) > 0 {
 		w.Raw(",\"links\":")
 		if v.Links == nil {
 			w.Null()
 		} else {
-			at8 := w.Open()
-			for i9 := range v.Links {
+			at2 := w.Open()
+			for i3 := range v.Links {
 				w.Comma()
-				v.Links[i9].WriteJSON(w)
+				v.Links[i3].writeJSON(w)
 			}
-			w.Array(at8)
+			w.Array(at2)
 		}
 	}
 	w.Object(at1)
 }
 
+var fieldsOfMetadata = [10]string{"name", "namespace", "uid", "etag", "title", "description", "labels", "annotations", "tags", "links"}
+
 // ReadJSON reads JSON into v.
 func (v *Metadata) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name10 := r.Name()
-	again11:
-		switch name10 {
-		case "name":
+	for i4 := r.Begin(fieldsOfMetadata[:]); i4 >= 0; i4 = r.Next(fieldsOfMetadata[:], i4) {
+		switch i4 {
+		case 0: // name
 			r.String(&v.Name)
-		case "namespace":
+		case 1: // namespace
 			r.String(&v.Namespace)
-		case "uid":
+		case 2: // uid
 			r.String(&v.UID)
-		case "etag":
+		case 3: // etag
 			r.String(&v.ETag)
-		case "title":
+		case 4: // title
 			r.String(&v.Title)
-		case "description":
+		case 5: // description
 			r.String(&v.Description)
-		case "labels":
-			if r.Null() {
-				v.Labels = nil
-			} else {
-				if v.Labels == nil {
-					v.Labels = make(map[string]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name13 := r.Name()
-					var elem14 string
-					r.String(&elem14)
-					v.Labels[string(name13)] = elem14
-				}
-			}
-		case "annotations":
-			if r.Null() {
-				v.Annotations = nil
-			} else {
-				if v.Annotations == nil {
-					v.Annotations = make(map[string]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name15 := r.Name()
-					var elem16 string
-					r.String(&elem16)
-					v.Annotations[string(name15)] = elem16
-				}
-			}
-		case "tags":
-			if r.Null() {
-				v.Tags = nil
-			} else {
-				s17, n18 := v.Tags, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s17 = codec.Slot(s17, n18)
-					r.String(&s17[n18])
-					n18++
-				}
-				v.Tags = codec.Cut(s17, n18)
-			}
-		case "links":
+		case 6: // labels
+			r.TextMap(&v.Labels)
+		case 7: // annotations
+			r.TextMap(&v.Annotations)
+		case 8: // tags
+			r.Texts(&v.Tags)
+		case 9: // links
 			if r.Null() {
 				v.Links = nil
 			} else {
-				s19, n20 := v.Links, 0
+				s5, n6 := v.Links, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s19 = codec.Slot(s19, n20)
-					s19[n20].ReadJSON(r)
-					n20++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Links = codec.Cut(s19, n20)
+				v.Links = codec.Cut(s5, n6)
 			}
-		default:
-			if known12 := codec.Fold(name10, "name,namespace,uid,etag,title,description,labels,annotations,tags,links"); known12 != "" {
-				name10 = known12
-				goto again11
-			}
-			r.Skip()
 		}
 	}
 }
@@ -297,34 +175,25 @@ func (v *Metadata) ReadJSON(r *codec.Reader) {
 func (v Relation) CodecType() string { return "catalog.Relation" }
 
 // WriteJSON writes v as JSON.
-func (v Relation) WriteJSON(w *codec.Writer) {
+func (v Relation) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Relation) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"type\":")
-	w.String(v.Type)
-	w.Raw(",\"targetRef\":")
-	w.String(v.TargetRef)
+	w.Text(",\"type\":", v.Type, false)
+	w.Text(",\"targetRef\":", v.TargetRef, false)
 	w.Object(at1)
 }
 
+var fieldsOfRelation = [2]string{"type", "targetRef"}
+
 // ReadJSON reads JSON into v.
 func (v *Relation) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "type":
+	for i2 := r.Begin(fieldsOfRelation[:]); i2 >= 0; i2 = r.Next(fieldsOfRelation[:], i2) {
+		switch i2 {
+		case 0: // type
 			r.String(&v.Type)
-		case "targetRef":
+		case 1: // targetRef
 			r.String(&v.TargetRef)
-		default:
-			if known4 := codec.Fold(name2, "type,targetRef"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }

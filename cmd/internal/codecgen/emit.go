@@ -93,26 +93,52 @@ func (e *emitter) typeText(t ast.Expr, file *source) string {
 	return b.String()
 }
 
-// methods writes the two methods of a type.
+// methods writes the methods of a type. The work is done by pointer, so that
+// no struct is copied on the way down.
 func (e *emitter) methods(d *declared) {
 	e.n = 0
 	e.line("\n// CodecType returns the name of the type.\nfunc (v %s) CodecType() string { return %q }", d.name, e.p.name+"."+d.name)
-	e.line("\n// WriteJSON writes v as JSON.\nfunc (v %s) WriteJSON(w *codec.Writer) {", d.name)
+	e.line("\n// WriteJSON writes v as JSON.\nfunc (v %s) WriteJSON(w *codec.Writer) { v.writeJSON(w) }", d.name)
+	e.line("\nfunc (v *%s) writeJSON(w *codec.Writer) {", d.name)
 	if e.chain[d.name] {
 		e.line("if w.Deep() {\nreturn\n}")
 	}
 	if t, ok := d.spec.Type.(*ast.StructType); ok {
 		e.writeStruct("v", t, d.file)
 	} else {
-		e.write("v", d.spec.Type, d.file)
+		e.write("(*v)", d.spec.Type, d.file)
 	}
-	e.line("}\n\n// ReadJSON reads JSON into v.\nfunc (v *%s) ReadJSON(r *codec.Reader) {", d.name)
+	names := ""
 	if t, ok := d.spec.Type.(*ast.StructType); ok {
-		e.readStruct("v", t, d.file)
+		names = e.names(d.name, t, d.file)
+	}
+	e.line("}\n\n%s// ReadJSON reads JSON into v.\nfunc (v *%s) ReadJSON(r *codec.Reader) {", names, d.name)
+	if t, ok := d.spec.Type.(*ast.StructType); ok {
+		fields, _ := e.p.fields(t, d.file)
+		e.readFields("v", e.namesOf(d.name)+"[:]", fields)
 	} else {
 		e.read("(*v)", d.spec.Type, d.file)
 	}
 	e.line("}")
+}
+
+// namesOf is the variable with the names of a type's fields.
+func (e *emitter) namesOf(name string) string {
+	return "fieldsOf" + strings.ToUpper(name[:1]) + name[1:]
+}
+
+// names declares it.
+func (e *emitter) names(name string, t *ast.StructType, file *source) string {
+	fields, _ := e.p.fields(t, file)
+	return "var " + e.namesOf(name) + " = " + namesLiteral(fields) + "\n\n"
+}
+
+func namesLiteral(fields []field) string {
+	quoted := make([]string, 0, len(fields))
+	for _, f := range fields {
+		quoted = append(quoted, strconv.Quote(f.name))
+	}
+	return fmt.Sprintf("[%d]string{%s}", len(quoted), strings.Join(quoted, ", "))
 }
 
 // quoted returns a name as it stands in JSON, as Go source.
@@ -133,19 +159,64 @@ func (e *emitter) writeStruct(v string, t *ast.StructType, file *source) {
 	at := e.local("at")
 	e.line("%s := w.Open()", at)
 	for _, f := range fields {
-		expr := v + f.path
-		if when := e.present(expr, f); when != "" {
-			e.line("if %s {", when)
-		}
-		e.line("w.Raw(%s)", quoted(f.name))
-		e.write(expr, f.typ, f.file)
-		if f.omitEmpty || f.omitZero {
-			if e.present(expr, f) != "" {
-				e.line("}")
-			}
-		}
+		e.writeField(v+f.path, f)
 	}
 	e.line("w.Object(%s)", at)
+}
+
+// writeField writes one field: by the one call that there is for its form, or
+// step by step.
+func (e *emitter) writeField(expr string, f field) {
+	k := e.p.kindOf(f.typ, f.file)
+	if call := shortForm(expr, f, k, e.p.kindOf); call != "" {
+		e.line("%s", call)
+		return
+	}
+	when := e.present(expr, f)
+	if when != "" {
+		e.line("if %s {", when)
+	}
+	e.line("w.Raw(%s)", quoted(f.name))
+	e.write(expr, f.typ, f.file)
+	if when != "" {
+		e.line("}")
+	}
+}
+
+// shortForm returns the one call that writes the field, "" where there is none.
+func shortForm(expr string, f field, k kind, kindOf func(ast.Expr, *source) kind) string {
+	method, value := "", expr
+	omit := f.omitEmpty
+	switch k.form {
+	case formString:
+		method, value, omit = "Text", convert("string", expr, k), f.omitEmpty || f.omitZero
+	case formInt:
+		method, value, omit = "Number", "int64("+expr+")", f.omitEmpty || f.omitZero
+	case formFloat64:
+		method, value, omit = "Float", convert("float64", expr, k), f.omitEmpty || f.omitZero
+	case formBool:
+		method, value, omit = "Truth", convert("bool", expr, k), f.omitEmpty || f.omitZero
+	case formTime:
+		method, omit = "Moment", f.omitZero
+	case formBytes:
+		method = "Blob"
+	case formDocument:
+		method = "JSON"
+	case formSlice:
+		if kindOf(k.elem, k.file) == (kind{form: formString, file: k.file}) {
+			method = "Texts"
+		}
+	case formMap:
+		plain := kind{form: formString, file: k.file}
+		if kindOf(k.elem, k.file) == plain && kindOf(k.key, k.file) == plain {
+			method = "TextMap"
+		}
+	}
+	nilness := k.form == formBytes || k.form == formDocument || k.form == formSlice || k.form == formMap
+	if method == "" || nilness && f.omitZero {
+		return ""
+	}
+	return fmt.Sprintf("w.%s(%s, %s, %t)", method, quoted(f.name), value, omit)
 }
 
 // present returns the condition under which a field is written, "" for always.
@@ -220,7 +291,7 @@ func (e *emitter) write(v string, t ast.Expr, file *source) {
 		if e.p.chosen[k.name] == nil {
 			e.line("w.Any(%s)", v)
 		} else {
-			e.line("%s.WriteJSON(w)", v)
+			e.line("%s.writeJSON(w)", v)
 		}
 	case formInline:
 		e.writeStruct(v, k.inline, k.file)
@@ -234,9 +305,9 @@ func (e *emitter) write(v string, t ast.Expr, file *source) {
 		e.write(v+"["+i+"]", k.elem, k.file)
 		e.line("}\nw.Array(%s)\n}", at)
 	case formMap:
-		at, name := e.local("at"), e.local("name")
-		e.line("if %s == nil {\nw.Null()\n} else {\n%s := w.Open()\nfor _, %s := range codec.Names(%s) {\nw.Name(string(%s))", v, at, name, v, name)
-		e.write(v+"["+name+"]", k.elem, k.file)
+		at, name, elem := e.local("at"), e.local("name"), e.local("elem")
+		e.line("if %s == nil {\nw.Null()\n} else {\n%s := w.Open()\nfor _, %s := range codec.Names(%s) {\nw.Name(string(%s))\n%s := %s[%s]", v, at, name, v, name, elem, v, name)
+		e.write(elem, k.elem, k.file)
 		e.line("}\nw.Object(%s)\n}", at)
 	default:
 		e.line("w.Any(%s)", v)

@@ -2,35 +2,17 @@ package codecgen
 
 import (
 	"go/ast"
-	"strconv"
-	"strings"
 )
 
-func (e *emitter) readStruct(v string, t *ast.StructType, file *source) {
-	fields, _ := e.p.fields(t, file)
-	e.line("if r.Null() {\nreturn\n}")
-	e.readFields(v, fields)
-}
-
-// readFields reads an object. A name that no field has exactly is compared
-// without regard to case, then skipped.
-func (e *emitter) readFields(v string, fields []field) {
-	if len(fields) == 0 {
-		e.line("for more := r.Object(); more; more = r.NextField() {\n_ = r.Name()\nr.Skip()\n}")
-		return
-	}
-	name, again, known := e.local("name"), e.local("again"), e.local("known")
-	names := make([]string, 0, len(fields))
-	for _, f := range fields {
-		names = append(names, f.name)
-	}
-	e.line("for more := r.Object(); more; more = r.NextField() {\n%s := r.Name()\n%s:\nswitch %s {", name, again, name)
-	for _, f := range fields {
-		e.line("case %s:", strconv.Quote(f.name))
+// readFields reads an object, or null.
+func (e *emitter) readFields(v, names string, fields []field) {
+	i := e.local("i")
+	e.line("for %s := r.Begin(%s); %s >= 0; %s = r.Next(%s, %s) {\nswitch %s {", i, names, i, i, names, i, i)
+	for n, f := range fields {
+		e.line("case %d: // %s", n, f.name)
 		e.read(v+f.path, f.typ, f.file)
 	}
-	e.line("default:\nif %s := codec.Fold(%s, %s); %s != \"\" {\n%s = %s\ngoto %s\n}\nr.Skip()\n}\n}",
-		known, name, strconv.Quote(strings.Join(names, ",")), known, name, known, again)
+	e.line("}\n}")
 }
 
 // pointer returns a pointer to v, of the type that a method of the reader takes.
@@ -49,7 +31,7 @@ func (e *emitter) read(v string, t ast.Expr, file *source) {
 	case formBool:
 		e.line("r.Bool(%s)", pointer("bool", v, k))
 	case formInt, formUint:
-		e.line("codec.Int(r, &%s)", v)
+		e.line("%s", readInt(v, t, k))
 	case formFloat32:
 		e.line("r.Float32(%s)", pointer("float32", v, k))
 	case formFloat64:
@@ -68,14 +50,18 @@ func (e *emitter) read(v string, t ast.Expr, file *source) {
 		}
 	case formInline:
 		fields, _ := e.p.fields(k.inline, k.file)
-		e.line("if !r.Null() {")
-		e.readFields(v, fields)
-		e.line("}")
+		names := e.local("names")
+		e.line("%s := %s", names, namesLiteral(fields))
+		e.readFields(v, names+"[:]", fields)
 	case formPointer:
 		e.line("if r.Null() {\n%s = nil\n} else {\nif %s == nil {\n%s = new(%s)\n}", v, v, v, e.typeText(k.elem, k.file))
 		e.read("(*"+v+")", k.elem, k.file)
 		e.line("}")
 	case formSlice:
+		if e.p.kindOf(k.elem, k.file) == (kind{form: formString, file: k.file}) {
+			e.line("r.Texts(%s)", pointer("[]string", v, k))
+			return
+		}
 		s, n := e.local("s"), e.local("n")
 		e.line("if r.Null() {\n%s = nil\n} else {\n%s, %s := %s, 0\nfor more := r.Array(); more; more = r.NextElement() {\n%s = codec.Slot(%s, %s)", v, s, n, v, s, s, n)
 		e.read(s+"["+n+"]", k.elem, k.file)
@@ -87,7 +73,25 @@ func (e *emitter) read(v string, t ast.Expr, file *source) {
 	}
 }
 
+// readInt reads a whole number; the two usual sizes have a method.
+func readInt(v string, t ast.Expr, k kind) string {
+	if id, ok := t.(*ast.Ident); ok && !k.named {
+		switch id.Name {
+		case "int":
+			return "r.Int(&" + v + ")"
+		case "int64":
+			return "r.Int64(&" + v + ")"
+		}
+	}
+	return "codec.Int(r, &" + v + ")"
+}
+
 func (e *emitter) readMap(v string, k kind) {
+	plain := kind{form: formString, file: k.file}
+	if e.p.kindOf(k.elem, k.file) == plain && e.p.kindOf(k.key, k.file) == plain {
+		e.line("r.TextMap(%s)", pointer("map[string]string", v, k))
+		return
+	}
 	name, elem := e.local("name"), e.local("elem")
 	e.line("if r.Null() {\n%s = nil\n} else {\nif %s == nil {\n%s = make(map[%s]%s)\n}", v, v, v, e.typeText(k.key, k.file), e.typeText(k.elem, k.file))
 	e.line("for more := r.Object(); more; more = r.NextField() {\n%s := r.Name()\nvar %s %s", name, elem, e.typeText(k.elem, k.file))

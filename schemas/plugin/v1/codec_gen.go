@@ -10,70 +10,47 @@ import (
 func (v Call) CodecType() string { return "plugin.Call" }
 
 // WriteJSON writes v as JSON.
-func (v Call) WriteJSON(w *codec.Writer) {
+func (v Call) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Call) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"abi\":")
-	w.Int(int64(v.ABI))
-	w.Raw(",\"capability\":")
-	w.String(v.Capability)
-	w.Raw(",\"method\":")
-	w.String(v.Method)
-	w.Raw(",\"tenant\":")
-	w.String(v.Tenant)
+	w.Number(",\"abi\":", int64(v.ABI), false)
+	w.Text(",\"capability\":", v.Capability, false)
+	w.Text(",\"method\":", v.Method, false)
+	w.Text(",\"tenant\":", v.Tenant, false)
 	w.Raw(",\"caller\":")
-	v.Caller.WriteJSON(w)
-	if v.Traceparent != "" {
-		w.Raw(",\"traceparent\":")
-		w.String(v.Traceparent)
-	}
-	if v.DeadlineMillis != 0 {
-		w.Raw(",\"deadlineMillis\":")
-		w.Int(int64(v.DeadlineMillis))
-	}
-	if len(v.Body) > 0 {
-		w.Raw(",\"body\":")
-		w.Document(v.Body)
-	}
-	if len(v.Data) > 0 {
-		w.Raw(",\"data\":")
-		w.Base64(v.Data)
-	}
+	v.Caller.writeJSON(w)
+	w.Text(",\"traceparent\":", v.Traceparent, true)
+	w.Number(",\"deadlineMillis\":", int64(v.DeadlineMillis), true)
+	w.JSON(",\"body\":", v.Body, true)
+	w.Blob(",\"data\":", v.Data, true)
 	w.Object(at1)
 }
 
+var fieldsOfCall = [9]string{"abi", "capability", "method", "tenant", "caller", "traceparent", "deadlineMillis", "body", "data"}
+
 // ReadJSON reads JSON into v.
 func (v *Call) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "abi":
-			codec.Int(r, &v.ABI)
-		case "capability":
+	for i2 := r.Begin(fieldsOfCall[:]); i2 >= 0; i2 = r.Next(fieldsOfCall[:], i2) {
+		switch i2 {
+		case 0: // abi
+			r.Int(&v.ABI)
+		case 1: // capability
 			r.String(&v.Capability)
-		case "method":
+		case 2: // method
 			r.String(&v.Method)
-		case "tenant":
+		case 3: // tenant
 			r.String(&v.Tenant)
-		case "caller":
+		case 4: // caller
 			v.Caller.ReadJSON(r)
-		case "traceparent":
+		case 5: // traceparent
 			r.String(&v.Traceparent)
-		case "deadlineMillis":
-			codec.Int(r, &v.DeadlineMillis)
-		case "body":
+		case 6: // deadlineMillis
+			r.Int64(&v.DeadlineMillis)
+		case 7: // body
 			r.Document(&v.Body)
-		case "data":
+		case 8: // data
 			r.Base64(&v.Data)
-		default:
-			if known4 := codec.Fold(name2, "abi,capability,method,tenant,caller,traceparent,deadlineMillis,body,data"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -82,44 +59,31 @@ func (v *Call) ReadJSON(r *codec.Reader) {
 func (v Caller) CodecType() string { return "plugin.Caller" }
 
 // WriteJSON writes v as JSON.
-func (v Caller) WriteJSON(w *codec.Writer) {
+func (v Caller) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Caller) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"kind\":")
-	w.String(v.Kind)
-	w.Raw(",\"name\":")
-	w.String(v.Name)
-	w.Raw(",\"role\":")
-	w.String(v.Role)
-	if v.Ref != "" {
-		w.Raw(",\"ref\":")
-		w.String(v.Ref)
-	}
+	w.Text(",\"kind\":", v.Kind, false)
+	w.Text(",\"name\":", v.Name, false)
+	w.Text(",\"role\":", v.Role, false)
+	w.Text(",\"ref\":", v.Ref, true)
 	w.Object(at1)
 }
 
+var fieldsOfCaller = [4]string{"kind", "name", "role", "ref"}
+
 // ReadJSON reads JSON into v.
 func (v *Caller) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "kind":
+	for i2 := r.Begin(fieldsOfCaller[:]); i2 >= 0; i2 = r.Next(fieldsOfCaller[:], i2) {
+		switch i2 {
+		case 0: // kind
 			r.String(&v.Kind)
-		case "name":
+		case 1: // name
 			r.String(&v.Name)
-		case "role":
+		case 2: // role
 			r.String(&v.Role)
-		case "ref":
+		case 3: // ref
 			r.String(&v.Ref)
-		default:
-			if known4 := codec.Fold(name2, "kind,name,role,ref"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -128,20 +92,14 @@ func (v *Caller) ReadJSON(r *codec.Reader) {
 func (v Error) CodecType() string { return "plugin.Error" }
 
 // WriteJSON writes v as JSON.
-func (v Error) WriteJSON(w *codec.Writer) {
+func (v Error) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Error) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"code\":")
-	w.String(v.Code)
-	w.Raw(",\"message\":")
-	w.String(v.Message)
-	if v.Hint != "" {
-		w.Raw(",\"hint\":")
-		w.String(v.Hint)
-	}
-	if v.RetryAfterSeconds != 0 {
-		w.Raw(",\"retryAfterSeconds\":")
-		w.Int(int64(v.RetryAfterSeconds))
-	}
+	w.Text(",\"code\":", v.Code, false)
+	w.Text(",\"message\":", v.Message, false)
+	w.Text(",\"hint\":", v.Hint, true)
+	w.Number(",\"retryAfterSeconds\":", int64(v.RetryAfterSeconds), true)
 	if v.Retryable != nil {
 		w.Raw(",\"retryable\":")
 		if v.Retryable == nil {
@@ -153,24 +111,21 @@ func (v Error) WriteJSON(w *codec.Writer) {
 	w.Object(at1)
 }
 
+var fieldsOfError = [5]string{"code", "message", "hint", "retryAfterSeconds", "retryable"}
+
 // ReadJSON reads JSON into v.
 func (v *Error) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "code":
+	for i2 := r.Begin(fieldsOfError[:]); i2 >= 0; i2 = r.Next(fieldsOfError[:], i2) {
+		switch i2 {
+		case 0: // code
 			r.String(&v.Code)
-		case "message":
+		case 1: // message
 			r.String(&v.Message)
-		case "hint":
+		case 2: // hint
 			r.String(&v.Hint)
-		case "retryAfterSeconds":
-			codec.Int(r, &v.RetryAfterSeconds)
-		case "retryable":
+		case 3: // retryAfterSeconds
+			r.Int(&v.RetryAfterSeconds)
+		case 4: // retryable
 			if r.Null() {
 				v.Retryable = nil
 			} else {
@@ -179,12 +134,6 @@ func (v *Error) ReadJSON(r *codec.Reader) {
 				}
 				r.Bool(&(*v.Retryable))
 			}
-		default:
-			if known4 := codec.Fold(name2, "code,message,hint,retryAfterSeconds,retryable"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -193,46 +142,31 @@ func (v *Error) ReadJSON(r *codec.Reader) {
 func (v HostCall) CodecType() string { return "plugin.HostCall" }
 
 // WriteJSON writes v as JSON.
-func (v HostCall) WriteJSON(w *codec.Writer) {
+func (v HostCall) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *HostCall) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"service\":")
-	w.String(v.Service)
-	w.Raw(",\"method\":")
-	w.String(v.Method)
-	if len(v.Body) > 0 {
-		w.Raw(",\"body\":")
-		w.Document(v.Body)
-	}
-	if len(v.Data) > 0 {
-		w.Raw(",\"data\":")
-		w.Base64(v.Data)
-	}
+	w.Text(",\"service\":", v.Service, false)
+	w.Text(",\"method\":", v.Method, false)
+	w.JSON(",\"body\":", v.Body, true)
+	w.Blob(",\"data\":", v.Data, true)
 	w.Object(at1)
 }
 
+var fieldsOfHostCall = [4]string{"service", "method", "body", "data"}
+
 // ReadJSON reads JSON into v.
 func (v *HostCall) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "service":
+	for i2 := r.Begin(fieldsOfHostCall[:]); i2 >= 0; i2 = r.Next(fieldsOfHostCall[:], i2) {
+		switch i2 {
+		case 0: // service
 			r.String(&v.Service)
-		case "method":
+		case 1: // method
 			r.String(&v.Method)
-		case "body":
+		case 2: // body
 			r.Document(&v.Body)
-		case "data":
+		case 3: // data
 			r.Base64(&v.Data)
-		default:
-			if known4 := codec.Fold(name2, "service,method,body,data"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -241,41 +175,34 @@ func (v *HostCall) ReadJSON(r *codec.Reader) {
 func (v Result) CodecType() string { return "plugin.Result" }
 
 // WriteJSON writes v as JSON.
-func (v Result) WriteJSON(w *codec.Writer) {
+func (v Result) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Result) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	if len(v.Body) > 0 {
-		w.Raw(",\"body\":")
-		w.Document(v.Body)
-	}
-	if len(v.Data) > 0 {
-		w.Raw(",\"data\":")
-		w.Base64(v.Data)
-	}
+	w.JSON(",\"body\":", v.Body, true)
+	w.Blob(",\"data\":", v.Data, true)
 	if v.Error != nil {
 		w.Raw(",\"error\":")
 		if v.Error == nil {
 			w.Null()
 		} else {
-			(*v.Error).WriteJSON(w)
+			(*v.Error).writeJSON(w)
 		}
 	}
 	w.Object(at1)
 }
 
+var fieldsOfResult = [3]string{"body", "data", "error"}
+
 // ReadJSON reads JSON into v.
 func (v *Result) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "body":
+	for i2 := r.Begin(fieldsOfResult[:]); i2 >= 0; i2 = r.Next(fieldsOfResult[:], i2) {
+		switch i2 {
+		case 0: // body
 			r.Document(&v.Body)
-		case "data":
+		case 1: // data
 			r.Base64(&v.Data)
-		case "error":
+		case 2: // error
 			if r.Null() {
 				v.Error = nil
 			} else {
@@ -284,12 +211,6 @@ func (v *Result) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Error).ReadJSON(r)
 			}
-		default:
-			if known4 := codec.Fold(name2, "body,data,error"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }

@@ -10,36 +10,25 @@ import (
 func (v Entity) CodecType() string { return "event.Entity" }
 
 // WriteJSON writes v as JSON.
-func (v Entity) WriteJSON(w *codec.Writer) {
+func (v Entity) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Entity) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"ref\":")
-	w.String(v.Ref)
-	if v.ETag != "" {
-		w.Raw(",\"etag\":")
-		w.String(v.ETag)
-	}
+	w.Text(",\"ref\":", v.Ref, false)
+	w.Text(",\"etag\":", v.ETag, true)
 	w.Object(at1)
 }
 
+var fieldsOfEntity = [2]string{"ref", "etag"}
+
 // ReadJSON reads JSON into v.
 func (v *Entity) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "ref":
+	for i2 := r.Begin(fieldsOfEntity[:]); i2 >= 0; i2 = r.Next(fieldsOfEntity[:], i2) {
+		switch i2 {
+		case 0: // ref
 			r.String(&v.Ref)
-		case "etag":
+		case 1: // etag
 			r.String(&v.ETag)
-		default:
-			if known4 := codec.Fold(name2, "ref,etag"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -48,36 +37,25 @@ func (v *Entity) ReadJSON(r *codec.Reader) {
 func (v Plugin) CodecType() string { return "event.Plugin" }
 
 // WriteJSON writes v as JSON.
-func (v Plugin) WriteJSON(w *codec.Writer) {
+func (v Plugin) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Plugin) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"name\":")
-	w.String(v.Name)
-	if v.Version != "" {
-		w.Raw(",\"version\":")
-		w.String(v.Version)
-	}
+	w.Text(",\"name\":", v.Name, false)
+	w.Text(",\"version\":", v.Version, true)
 	w.Object(at1)
 }
 
+var fieldsOfPlugin = [2]string{"name", "version"}
+
 // ReadJSON reads JSON into v.
 func (v *Plugin) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "name":
+	for i2 := r.Begin(fieldsOfPlugin[:]); i2 >= 0; i2 = r.Next(fieldsOfPlugin[:], i2) {
+		switch i2 {
+		case 0: // name
 			r.String(&v.Name)
-		case "version":
+		case 1: // version
 			r.String(&v.Version)
-		default:
-			if known4 := codec.Fold(name2, "name,version"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -86,58 +64,40 @@ func (v *Plugin) ReadJSON(r *codec.Reader) {
 func (v Request) CodecType() string { return "event.Request" }
 
 // WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) {
+func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Request) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"subscription\":")
-	w.String(v.Subscription)
-	w.Raw(",\"id\":")
-	w.String(v.ID)
-	w.Raw(",\"topic\":")
-	w.String(v.Topic)
-	if v.Key != "" {
-		w.Raw(",\"key\":")
-		w.String(v.Key)
-	}
-	w.Raw(",\"at\":")
-	w.Time(v.At)
-	w.Raw(",\"attempt\":")
-	w.Int(int64(v.Attempt))
-	if len(v.Payload) > 0 {
-		w.Raw(",\"payload\":")
-		w.Document(v.Payload)
-	}
+	w.Text(",\"subscription\":", v.Subscription, false)
+	w.Text(",\"id\":", v.ID, false)
+	w.Text(",\"topic\":", v.Topic, false)
+	w.Text(",\"key\":", v.Key, true)
+	w.Moment(",\"at\":", v.At, false)
+	w.Number(",\"attempt\":", int64(v.Attempt), false)
+	w.JSON(",\"payload\":", v.Payload, true)
 	w.Object(at1)
 }
 
+var fieldsOfRequest = [7]string{"subscription", "id", "topic", "key", "at", "attempt", "payload"}
+
 // ReadJSON reads JSON into v.
 func (v *Request) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "subscription":
+	for i2 := r.Begin(fieldsOfRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfRequest[:], i2) {
+		switch i2 {
+		case 0: // subscription
 			r.String(&v.Subscription)
-		case "id":
+		case 1: // id
 			r.String(&v.ID)
-		case "topic":
+		case 2: // topic
 			r.String(&v.Topic)
-		case "key":
+		case 3: // key
 			r.String(&v.Key)
-		case "at":
+		case 4: // at
 			r.Time(&v.At)
-		case "attempt":
-			codec.Int(r, &v.Attempt)
-		case "payload":
+		case 5: // attempt
+			r.Int(&v.Attempt)
+		case 6: // payload
 			r.Document(&v.Payload)
-		default:
-			if known4 := codec.Fold(name2, "subscription,id,topic,key,at,attempt,payload"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }

@@ -10,52 +10,37 @@ import (
 func (v Request) CodecType() string { return "job.Request" }
 
 // WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) {
+func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Request) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"job\":")
-	w.String(v.Job)
-	w.Raw(",\"id\":")
-	w.String(v.ID)
-	if len(v.Payload) > 0 {
-		w.Raw(",\"payload\":")
-		w.Document(v.Payload)
-	}
-	w.Raw(",\"attempt\":")
-	w.Int(int64(v.Attempt))
-	w.Raw(",\"maxAttempts\":")
-	w.Int(int64(v.MaxAttempts))
-	w.Raw(",\"enqueuedAt\":")
-	w.Time(v.EnqueuedAt)
+	w.Text(",\"job\":", v.Job, false)
+	w.Text(",\"id\":", v.ID, false)
+	w.JSON(",\"payload\":", v.Payload, true)
+	w.Number(",\"attempt\":", int64(v.Attempt), false)
+	w.Number(",\"maxAttempts\":", int64(v.MaxAttempts), false)
+	w.Moment(",\"enqueuedAt\":", v.EnqueuedAt, false)
 	w.Object(at1)
 }
 
+var fieldsOfRequest = [6]string{"job", "id", "payload", "attempt", "maxAttempts", "enqueuedAt"}
+
 // ReadJSON reads JSON into v.
 func (v *Request) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "job":
+	for i2 := r.Begin(fieldsOfRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfRequest[:], i2) {
+		switch i2 {
+		case 0: // job
 			r.String(&v.Job)
-		case "id":
+		case 1: // id
 			r.String(&v.ID)
-		case "payload":
+		case 2: // payload
 			r.Document(&v.Payload)
-		case "attempt":
-			codec.Int(r, &v.Attempt)
-		case "maxAttempts":
-			codec.Int(r, &v.MaxAttempts)
-		case "enqueuedAt":
+		case 3: // attempt
+			r.Int(&v.Attempt)
+		case 4: // maxAttempts
+			r.Int(&v.MaxAttempts)
+		case 5: // enqueuedAt
 			r.Time(&v.EnqueuedAt)
-		default:
-			if known4 := codec.Fold(name2, "job,id,payload,attempt,maxAttempts,enqueuedAt"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -64,44 +49,28 @@ func (v *Request) ReadJSON(r *codec.Reader) {
 func (v Response) CodecType() string { return "job.Response" }
 
 // WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) {
+func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Response) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	if len(v.Result) > 0 {
-		w.Raw(",\"result\":")
-		w.Document(v.Result)
-	}
-	if v.AgainSeconds != 0 {
-		w.Raw(",\"againSeconds\":")
-		w.Int(int64(v.AgainSeconds))
-	}
-	if len(v.Payload) > 0 {
-		w.Raw(",\"payload\":")
-		w.Document(v.Payload)
-	}
+	w.JSON(",\"result\":", v.Result, true)
+	w.Number(",\"againSeconds\":", int64(v.AgainSeconds), true)
+	w.JSON(",\"payload\":", v.Payload, true)
 	w.Object(at1)
 }
 
+var fieldsOfResponse = [3]string{"result", "againSeconds", "payload"}
+
 // ReadJSON reads JSON into v.
 func (v *Response) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "result":
+	for i2 := r.Begin(fieldsOfResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfResponse[:], i2) {
+		switch i2 {
+		case 0: // result
 			r.Document(&v.Result)
-		case "againSeconds":
-			codec.Int(r, &v.AgainSeconds)
-		case "payload":
+		case 1: // againSeconds
+			r.Int(&v.AgainSeconds)
+		case 2: // payload
 			r.Document(&v.Payload)
-		default:
-			if known4 := codec.Fold(name2, "result,againSeconds,payload"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }

@@ -10,36 +10,25 @@ import (
 func (v Problem) CodecType() string { return "processor.Problem" }
 
 // WriteJSON writes v as JSON.
-func (v Problem) WriteJSON(w *codec.Writer) {
+func (v Problem) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Problem) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"message\":")
-	w.String(v.Message)
-	if v.Hint != "" {
-		w.Raw(",\"hint\":")
-		w.String(v.Hint)
-	}
+	w.Text(",\"message\":", v.Message, false)
+	w.Text(",\"hint\":", v.Hint, true)
 	w.Object(at1)
 }
 
+var fieldsOfProblem = [2]string{"message", "hint"}
+
 // ReadJSON reads JSON into v.
 func (v *Problem) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "message":
+	for i2 := r.Begin(fieldsOfProblem[:]); i2 >= 0; i2 = r.Next(fieldsOfProblem[:], i2) {
+		switch i2 {
+		case 0: // message
 			r.String(&v.Message)
-		case "hint":
+		case 1: // hint
 			r.String(&v.Hint)
-		default:
-			if known4 := codec.Fold(name2, "message,hint"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -48,40 +37,28 @@ func (v *Problem) ReadJSON(r *codec.Reader) {
 func (v Relation) CodecType() string { return "processor.Relation" }
 
 // WriteJSON writes v as JSON.
-func (v Relation) WriteJSON(w *codec.Writer) {
+func (v Relation) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Relation) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"type\":")
-	w.String(v.Type)
-	if v.Inverse != "" {
-		w.Raw(",\"inverse\":")
-		w.String(v.Inverse)
-	}
-	w.Raw(",\"target\":")
-	w.String(v.Target)
+	w.Text(",\"type\":", v.Type, false)
+	w.Text(",\"inverse\":", v.Inverse, true)
+	w.Text(",\"target\":", v.Target, false)
 	w.Object(at1)
 }
 
+var fieldsOfRelation = [3]string{"type", "inverse", "target"}
+
 // ReadJSON reads JSON into v.
 func (v *Relation) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "type":
+	for i2 := r.Begin(fieldsOfRelation[:]); i2 >= 0; i2 = r.Next(fieldsOfRelation[:], i2) {
+		switch i2 {
+		case 0: // type
 			r.String(&v.Type)
-		case "inverse":
+		case 1: // inverse
 			r.String(&v.Inverse)
-		case "target":
+		case 2: // target
 			r.String(&v.Target)
-		default:
-			if known4 := codec.Fold(name2, "type,inverse,target"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -90,42 +67,31 @@ func (v *Relation) ReadJSON(r *codec.Reader) {
 func (v Request) CodecType() string { return "processor.Request" }
 
 // WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) {
+func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Request) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"processor\":")
-	w.String(v.Processor)
-	w.Raw(",\"phase\":")
-	w.String(v.Phase)
-	w.Raw(",\"location\":")
-	w.String(v.Location)
-	w.Raw(",\"entity\":")
-	w.Document(v.Entity)
+	w.Text(",\"processor\":", v.Processor, false)
+	w.Text(",\"phase\":", v.Phase, false)
+	w.Text(",\"location\":", v.Location, false)
+	w.JSON(",\"entity\":", v.Entity, false)
 	w.Object(at1)
 }
 
+var fieldsOfRequest = [4]string{"processor", "phase", "location", "entity"}
+
 // ReadJSON reads JSON into v.
 func (v *Request) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "processor":
+	for i2 := r.Begin(fieldsOfRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfRequest[:], i2) {
+		switch i2 {
+		case 0: // processor
 			r.String(&v.Processor)
-		case "phase":
+		case 1: // phase
 			r.String(&v.Phase)
-		case "location":
+		case 2: // location
 			r.String(&v.Location)
-		case "entity":
+		case 3: // entity
 			r.Document(&v.Entity)
-		default:
-			if known4 := codec.Fold(name2, "processor,phase,location,entity"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -134,12 +100,11 @@ func (v *Request) ReadJSON(r *codec.Reader) {
 func (v Response) CodecType() string { return "processor.Response" }
 
 // WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) {
+func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Response) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	if len(v.Entity) > 0 {
-		w.Raw(",\"entity\":")
-		w.Document(v.Entity)
-	}
+	w.JSON(",\"entity\":", v.Entity, true)
 	if len(v.Relations) > 0 {
 		w.Raw(",\"relations\":")
 		if v.Relations == nil {
@@ -148,7 +113,7 @@ func (v Response) WriteJSON(w *codec.Writer) {
 			at2 := w.Open()
 			for i3 := range v.Relations {
 				w.Comma()
-				v.Relations[i3].WriteJSON(w)
+				v.Relations[i3].writeJSON(w)
 			}
 			w.Array(at2)
 		}
@@ -174,73 +139,61 @@ func (v Response) WriteJSON(w *codec.Writer) {
 			at6 := w.Open()
 			for i7 := range v.Problems {
 				w.Comma()
-				v.Problems[i7].WriteJSON(w)
+				v.Problems[i7].writeJSON(w)
 			}
 			w.Array(at6)
 		}
 	}
-	if v.Refuse {
-		w.Raw(",\"refuse\":")
-		w.Bool(v.Refuse)
-	}
+	w.Truth(",\"refuse\":", v.Refuse, true)
 	w.Object(at1)
 }
 
+var fieldsOfResponse = [5]string{"entity", "relations", "emit", "problems", "refuse"}
+
 // ReadJSON reads JSON into v.
 func (v *Response) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name8 := r.Name()
-	again9:
-		switch name8 {
-		case "entity":
+	for i8 := r.Begin(fieldsOfResponse[:]); i8 >= 0; i8 = r.Next(fieldsOfResponse[:], i8) {
+		switch i8 {
+		case 0: // entity
 			r.Document(&v.Entity)
-		case "relations":
+		case 1: // relations
 			if r.Null() {
 				v.Relations = nil
 			} else {
-				s11, n12 := v.Relations, 0
+				s9, n10 := v.Relations, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s11 = codec.Slot(s11, n12)
-					s11[n12].ReadJSON(r)
-					n12++
+					s9 = codec.Slot(s9, n10)
+					s9[n10].ReadJSON(r)
+					n10++
 				}
-				v.Relations = codec.Cut(s11, n12)
+				v.Relations = codec.Cut(s9, n10)
 			}
-		case "emit":
+		case 2: // emit
 			if r.Null() {
 				v.Emit = nil
 			} else {
-				s13, n14 := v.Emit, 0
+				s11, n12 := v.Emit, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s13 = codec.Slot(s13, n14)
-					r.Document(&s13[n14])
-					n14++
+					s11 = codec.Slot(s11, n12)
+					r.Document(&s11[n12])
+					n12++
 				}
-				v.Emit = codec.Cut(s13, n14)
+				v.Emit = codec.Cut(s11, n12)
 			}
-		case "problems":
+		case 3: // problems
 			if r.Null() {
 				v.Problems = nil
 			} else {
-				s15, n16 := v.Problems, 0
+				s13, n14 := v.Problems, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s15 = codec.Slot(s15, n16)
-					s15[n16].ReadJSON(r)
-					n16++
+					s13 = codec.Slot(s13, n14)
+					s13[n14].ReadJSON(r)
+					n14++
 				}
-				v.Problems = codec.Cut(s15, n16)
+				v.Problems = codec.Cut(s13, n14)
 			}
-		case "refuse":
+		case 4: // refuse
 			r.Bool(&v.Refuse)
-		default:
-			if known10 := codec.Fold(name8, "entity,relations,emit,problems,refuse"); known10 != "" {
-				name8 = known10
-				goto again9
-			}
-			r.Skip()
 		}
 	}
 }

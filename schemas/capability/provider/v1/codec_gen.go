@@ -10,42 +10,28 @@ import (
 func (v Request) CodecType() string { return "provider.Request" }
 
 // WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) {
+func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Request) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"provider\":")
-	w.String(v.Provider)
-	if v.State != "" {
-		w.Raw(",\"state\":")
-		w.String(v.State)
-	}
-	if v.Page != "" {
-		w.Raw(",\"page\":")
-		w.String(v.Page)
-	}
+	w.Text(",\"provider\":", v.Provider, false)
+	w.Text(",\"state\":", v.State, true)
+	w.Text(",\"page\":", v.Page, true)
 	w.Object(at1)
 }
 
+var fieldsOfRequest = [3]string{"provider", "state", "page"}
+
 // ReadJSON reads JSON into v.
 func (v *Request) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "provider":
+	for i2 := r.Begin(fieldsOfRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfRequest[:], i2) {
+		switch i2 {
+		case 0: // provider
 			r.String(&v.Provider)
-		case "state":
+		case 1: // state
 			r.String(&v.State)
-		case "page":
+		case 2: // page
 			r.String(&v.Page)
-		default:
-			if known4 := codec.Fold(name2, "provider,state,page"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -54,12 +40,11 @@ func (v *Request) ReadJSON(r *codec.Reader) {
 func (v Response) CodecType() string { return "provider.Response" }
 
 // WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) {
+func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Response) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	if v.Delta {
-		w.Raw(",\"delta\":")
-		w.Bool(v.Delta)
-	}
+	w.Truth(",\"delta\":", v.Delta, true)
 	if len(v.Entities) > 0 {
 		w.Raw(",\"entities\":")
 		if v.Entities == nil {
@@ -73,81 +58,41 @@ func (v Response) WriteJSON(w *codec.Writer) {
 			w.Array(at2)
 		}
 	}
-	if len(v.Removed) > 0 {
-		w.Raw(",\"removed\":")
-		if v.Removed == nil {
-			w.Null()
-		} else {
-			at4 := w.Open()
-			for i5 := range v.Removed {
-				w.Comma()
-				w.String(v.Removed[i5])
-			}
-			w.Array(at4)
-		}
-	}
-	if v.Next != "" {
-		w.Raw(",\"next\":")
-		w.String(v.Next)
-	}
-	if v.State != "" {
-		w.Raw(",\"state\":")
-		w.String(v.State)
-	}
-	if v.Message != "" {
-		w.Raw(",\"message\":")
-		w.String(v.Message)
-	}
+	w.Texts(",\"removed\":", v.Removed, true)
+	w.Text(",\"next\":", v.Next, true)
+	w.Text(",\"state\":", v.State, true)
+	w.Text(",\"message\":", v.Message, true)
 	w.Object(at1)
 }
 
+var fieldsOfResponse = [6]string{"delta", "entities", "removed", "next", "state", "message"}
+
 // ReadJSON reads JSON into v.
 func (v *Response) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name6 := r.Name()
-	again7:
-		switch name6 {
-		case "delta":
+	for i4 := r.Begin(fieldsOfResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfResponse[:], i4) {
+		switch i4 {
+		case 0: // delta
 			r.Bool(&v.Delta)
-		case "entities":
+		case 1: // entities
 			if r.Null() {
 				v.Entities = nil
 			} else {
-				s9, n10 := v.Entities, 0
+				s5, n6 := v.Entities, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s9 = codec.Slot(s9, n10)
-					r.Document(&s9[n10])
-					n10++
+					s5 = codec.Slot(s5, n6)
+					r.Document(&s5[n6])
+					n6++
 				}
-				v.Entities = codec.Cut(s9, n10)
+				v.Entities = codec.Cut(s5, n6)
 			}
-		case "removed":
-			if r.Null() {
-				v.Removed = nil
-			} else {
-				s11, n12 := v.Removed, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s11 = codec.Slot(s11, n12)
-					r.String(&s11[n12])
-					n12++
-				}
-				v.Removed = codec.Cut(s11, n12)
-			}
-		case "next":
+		case 2: // removed
+			r.Texts(&v.Removed)
+		case 3: // next
 			r.String(&v.Next)
-		case "state":
+		case 4: // state
 			r.String(&v.State)
-		case "message":
+		case 5: // message
 			r.String(&v.Message)
-		default:
-			if known8 := codec.Fold(name6, "delta,entities,removed,next,state,message"); known8 != "" {
-				name6 = known8
-				goto again7
-			}
-			r.Skip()
 		}
 	}
 }

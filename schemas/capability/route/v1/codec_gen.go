@@ -10,99 +10,57 @@ import (
 func (v Request) CodecType() string { return "route.Request" }
 
 // WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) {
+func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Request) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"operationId\":")
-	w.String(v.OperationID)
-	w.Raw(",\"method\":")
-	w.String(v.Method)
-	w.Raw(",\"path\":")
-	w.String(v.Path)
-	if len(v.Params) > 0 {
-		w.Raw(",\"params\":")
-		if v.Params == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Params) {
-				w.Name(string(name3))
-				w.String(v.Params[name3])
-			}
-			w.Object(at2)
-		}
-	}
+	w.Text(",\"operationId\":", v.OperationID, false)
+	w.Text(",\"method\":", v.Method, false)
+	w.Text(",\"path\":", v.Path, false)
+	w.TextMap(",\"params\":", v.Params, true)
 	if len(v.Query) > 0 {
 		w.Raw(",\"query\":")
 		if v.Query == nil {
 			w.Null()
 		} else {
-			at4 := w.Open()
-			for _, name5 := range codec.Names(v.Query) {
-				w.Name(string(name5))
-				if v.Query[name5] == nil {
+			at2 := w.Open()
+			for _, name3 := range codec.Names(v.Query) {
+				w.Name(string(name3))
+				elem4 := v.Query[name3]
+				if elem4 == nil {
 					w.Null()
 				} else {
-					at6 := w.Open()
-					for i7 := range v.Query[name5] {
+					at5 := w.Open()
+					for i6 := range elem4 {
 						w.Comma()
-						w.String(v.Query[name5][i7])
+						w.String(elem4[i6])
 					}
-					w.Array(at6)
+					w.Array(at5)
 				}
 			}
-			w.Object(at4)
+			w.Object(at2)
 		}
 	}
-	if len(v.Header) > 0 {
-		w.Raw(",\"header\":")
-		if v.Header == nil {
-			w.Null()
-		} else {
-			at8 := w.Open()
-			for _, name9 := range codec.Names(v.Header) {
-				w.Name(string(name9))
-				w.String(v.Header[name9])
-			}
-			w.Object(at8)
-		}
-	}
-	if len(v.Body) > 0 {
-		w.Raw(",\"body\":")
-		w.Document(v.Body)
-	}
+	w.TextMap(",\"header\":", v.Header, true)
+	w.JSON(",\"body\":", v.Body, true)
 	w.Object(at1)
 }
 
+var fieldsOfRequest = [7]string{"operationId", "method", "path", "params", "query", "header", "body"}
+
 // ReadJSON reads JSON into v.
 func (v *Request) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name10 := r.Name()
-	again11:
-		switch name10 {
-		case "operationId":
+	for i7 := r.Begin(fieldsOfRequest[:]); i7 >= 0; i7 = r.Next(fieldsOfRequest[:], i7) {
+		switch i7 {
+		case 0: // operationId
 			r.String(&v.OperationID)
-		case "method":
+		case 1: // method
 			r.String(&v.Method)
-		case "path":
+		case 2: // path
 			r.String(&v.Path)
-		case "params":
-			if r.Null() {
-				v.Params = nil
-			} else {
-				if v.Params == nil {
-					v.Params = make(map[string]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name13 := r.Name()
-					var elem14 string
-					r.String(&elem14)
-					v.Params[string(name13)] = elem14
-				}
-			}
-		case "query":
+		case 3: // params
+			r.TextMap(&v.Params)
+		case 4: // query
 			if r.Null() {
 				v.Query = nil
 			} else {
@@ -110,44 +68,16 @@ func (v *Request) ReadJSON(r *codec.Reader) {
 					v.Query = make(map[string][]string)
 				}
 				for more := r.Object(); more; more = r.NextField() {
-					name15 := r.Name()
-					var elem16 []string
-					if r.Null() {
-						elem16 = nil
-					} else {
-						s17, n18 := elem16, 0
-						for more := r.Array(); more; more = r.NextElement() {
-							s17 = codec.Slot(s17, n18)
-							r.String(&s17[n18])
-							n18++
-						}
-						elem16 = codec.Cut(s17, n18)
-					}
-					v.Query[string(name15)] = elem16
+					name8 := r.Name()
+					var elem9 []string
+					r.Texts(&elem9)
+					v.Query[string(name8)] = elem9
 				}
 			}
-		case "header":
-			if r.Null() {
-				v.Header = nil
-			} else {
-				if v.Header == nil {
-					v.Header = make(map[string]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name19 := r.Name()
-					var elem20 string
-					r.String(&elem20)
-					v.Header[string(name19)] = elem20
-				}
-			}
-		case "body":
+		case 5: // header
+			r.TextMap(&v.Header)
+		case 6: // body
 			r.Document(&v.Body)
-		default:
-			if known12 := codec.Fold(name10, "operationId,method,path,params,query,header,body"); known12 != "" {
-				name10 = known12
-				goto again11
-			}
-			r.Skip()
 		}
 	}
 }
@@ -156,63 +86,28 @@ func (v *Request) ReadJSON(r *codec.Reader) {
 func (v Response) CodecType() string { return "route.Response" }
 
 // WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) {
+func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Response) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"status\":")
-	w.Int(int64(v.Status))
-	if len(v.Header) > 0 {
-		w.Raw(",\"header\":")
-		if v.Header == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Header) {
-				w.Name(string(name3))
-				w.String(v.Header[name3])
-			}
-			w.Object(at2)
-		}
-	}
-	if len(v.Body) > 0 {
-		w.Raw(",\"body\":")
-		w.Document(v.Body)
-	}
+	w.Number(",\"status\":", int64(v.Status), false)
+	w.TextMap(",\"header\":", v.Header, true)
+	w.JSON(",\"body\":", v.Body, true)
 	w.Object(at1)
 }
 
+var fieldsOfResponse = [3]string{"status", "header", "body"}
+
 // ReadJSON reads JSON into v.
 func (v *Response) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "status":
-			codec.Int(r, &v.Status)
-		case "header":
-			if r.Null() {
-				v.Header = nil
-			} else {
-				if v.Header == nil {
-					v.Header = make(map[string]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name7 := r.Name()
-					var elem8 string
-					r.String(&elem8)
-					v.Header[string(name7)] = elem8
-				}
-			}
-		case "body":
+	for i2 := r.Begin(fieldsOfResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfResponse[:], i2) {
+		switch i2 {
+		case 0: // status
+			r.Int(&v.Status)
+		case 1: // header
+			r.TextMap(&v.Header)
+		case 2: // body
 			r.Document(&v.Body)
-		default:
-			if known6 := codec.Fold(name4, "status,header,body"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }

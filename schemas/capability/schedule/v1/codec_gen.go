@@ -10,34 +10,25 @@ import (
 func (v Request) CodecType() string { return "schedule.Request" }
 
 // WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) {
+func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Request) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"schedule\":")
-	w.String(v.Schedule)
-	w.Raw(",\"due\":")
-	w.Time(v.Due)
+	w.Text(",\"schedule\":", v.Schedule, false)
+	w.Moment(",\"due\":", v.Due, false)
 	w.Object(at1)
 }
 
+var fieldsOfRequest = [2]string{"schedule", "due"}
+
 // ReadJSON reads JSON into v.
 func (v *Request) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "schedule":
+	for i2 := r.Begin(fieldsOfRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfRequest[:], i2) {
+		switch i2 {
+		case 0: // schedule
 			r.String(&v.Schedule)
-		case "due":
+		case 1: // due
 			r.Time(&v.Due)
-		default:
-			if known4 := codec.Fold(name2, "schedule,due"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -46,32 +37,22 @@ func (v *Request) ReadJSON(r *codec.Reader) {
 func (v Response) CodecType() string { return "schedule.Response" }
 
 // WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) {
+func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Response) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	if v.Message != "" {
-		w.Raw(",\"message\":")
-		w.String(v.Message)
-	}
+	w.Text(",\"message\":", v.Message, true)
 	w.Object(at1)
 }
 
+var fieldsOfResponse = [1]string{"message"}
+
 // ReadJSON reads JSON into v.
 func (v *Response) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "message":
+	for i2 := r.Begin(fieldsOfResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfResponse[:], i2) {
+		switch i2 {
+		case 0: // message
 			r.String(&v.Message)
-		default:
-			if known4 := codec.Fold(name2, "message"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }

@@ -10,73 +10,34 @@ import (
 func (v Action) CodecType() string { return "view.Action" }
 
 // WriteJSON writes v as JSON.
-func (v Action) WriteJSON(w *codec.Writer) {
+func (v Action) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Action) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"label\":")
-	w.String(v.Label)
-	w.Raw(",\"operation\":")
-	w.String(v.Operation)
-	if len(v.Params) > 0 {
-		w.Raw(",\"params\":")
-		if v.Params == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Params) {
-				w.Name(string(name3))
-				w.String(v.Params[name3])
-			}
-			w.Object(at2)
-		}
-	}
-	if v.Confirm != "" {
-		w.Raw(",\"confirm\":")
-		w.String(v.Confirm)
-	}
-	if v.Danger {
-		w.Raw(",\"danger\":")
-		w.Bool(v.Danger)
-	}
+	w.Text(",\"label\":", v.Label, false)
+	w.Text(",\"operation\":", v.Operation, false)
+	w.TextMap(",\"params\":", v.Params, true)
+	w.Text(",\"confirm\":", v.Confirm, true)
+	w.Truth(",\"danger\":", v.Danger, true)
 	w.Object(at1)
 }
 
+var fieldsOfAction = [5]string{"label", "operation", "params", "confirm", "danger"}
+
 // ReadJSON reads JSON into v.
 func (v *Action) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "label":
+	for i2 := r.Begin(fieldsOfAction[:]); i2 >= 0; i2 = r.Next(fieldsOfAction[:], i2) {
+		switch i2 {
+		case 0: // label
 			r.String(&v.Label)
-		case "operation":
+		case 1: // operation
 			r.String(&v.Operation)
-		case "params":
-			if r.Null() {
-				v.Params = nil
-			} else {
-				if v.Params == nil {
-					v.Params = make(map[string]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name7 := r.Name()
-					var elem8 string
-					r.String(&elem8)
-					v.Params[string(name7)] = elem8
-				}
-			}
-		case "confirm":
+		case 2: // params
+			r.TextMap(&v.Params)
+		case 3: // confirm
 			r.String(&v.Confirm)
-		case "danger":
+		case 4: // danger
 			r.Bool(&v.Danger)
-		default:
-			if known6 := codec.Fold(name4, "label,operation,params,confirm,danger"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -85,57 +46,43 @@ func (v *Action) ReadJSON(r *codec.Reader) {
 func (v Cell) CodecType() string { return "view.Cell" }
 
 // WriteJSON writes v as JSON.
-func (v Cell) WriteJSON(w *codec.Writer) {
+func (v Cell) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Cell) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"text\":")
-	w.String(v.Text)
-	if v.URL != "" {
-		w.Raw(",\"url\":")
-		w.String(v.URL)
-	}
-	if v.Tone != "" {
-		w.Raw(",\"tone\":")
-		w.String(string(v.Tone))
-	}
-	if !v.Time.IsZero() {
-		w.Raw(",\"time\":")
-		w.Time(v.Time)
-	}
-	if v.Mono {
-		w.Raw(",\"mono\":")
-		w.Bool(v.Mono)
-	}
+	w.Text(",\"text\":", v.Text, false)
+	w.Text(",\"url\":", v.URL, true)
+	w.Text(",\"tone\":", string(v.Tone), true)
+	w.Moment(",\"time\":", v.Time, true)
+	w.Truth(",\"mono\":", v.Mono, true)
 	if v.Action != nil {
 		w.Raw(",\"action\":")
 		if v.Action == nil {
 			w.Null()
 		} else {
-			(*v.Action).WriteJSON(w)
+			(*v.Action).writeJSON(w)
 		}
 	}
 	w.Object(at1)
 }
 
+var fieldsOfCell = [6]string{"text", "url", "tone", "time", "mono", "action"}
+
 // ReadJSON reads JSON into v.
 func (v *Cell) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "text":
+	for i2 := r.Begin(fieldsOfCell[:]); i2 >= 0; i2 = r.Next(fieldsOfCell[:], i2) {
+		switch i2 {
+		case 0: // text
 			r.String(&v.Text)
-		case "url":
+		case 1: // url
 			r.String(&v.URL)
-		case "tone":
+		case 2: // tone
 			r.String((*string)(&v.Tone))
-		case "time":
+		case 3: // time
 			r.Time(&v.Time)
-		case "mono":
+		case 4: // mono
 			r.Bool(&v.Mono)
-		case "action":
+		case 5: // action
 			if r.Null() {
 				v.Action = nil
 			} else {
@@ -144,12 +91,6 @@ func (v *Cell) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Action).ReadJSON(r)
 			}
-		default:
-			if known4 := codec.Fold(name2, "text,url,tone,time,mono,action"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -158,24 +99,15 @@ func (v *Cell) ReadJSON(r *codec.Reader) {
 func (v Chart) CodecType() string { return "view.Chart" }
 
 // WriteJSON writes v as JSON.
-func (v Chart) WriteJSON(w *codec.Writer) {
+func (v Chart) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Chart) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"title\":")
-	w.String(v.Title)
-	w.Raw(",\"kind\":")
-	w.String(v.Kind)
-	if v.Unit != "" {
-		w.Raw(",\"unit\":")
-		w.String(v.Unit)
-	}
-	if !v.From.IsZero() {
-		w.Raw(",\"from\":")
-		w.Time(v.From)
-	}
-	if !v.To.IsZero() {
-		w.Raw(",\"to\":")
-		w.Time(v.To)
-	}
+	w.Text(",\"title\":", v.Title, false)
+	w.Text(",\"kind\":", v.Kind, false)
+	w.Text(",\"unit\":", v.Unit, true)
+	w.Moment(",\"from\":", v.From, true)
+	w.Moment(",\"to\":", v.To, true)
 	w.Raw(",\"series\":")
 	if v.Series == nil {
 		w.Null()
@@ -183,62 +115,47 @@ func (v Chart) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Series {
 			w.Comma()
-			v.Series[i3].WriteJSON(w)
+			v.Series[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
-	if v.Empty != "" {
-		w.Raw(",\"empty\":")
-		w.String(v.Empty)
-	}
-	if v.Query != "" {
-		w.Raw(",\"query\":")
-		w.String(v.Query)
-	}
+	w.Text(",\"empty\":", v.Empty, true)
+	w.Text(",\"query\":", v.Query, true)
 	w.Object(at1)
 }
 
+var fieldsOfChart = [8]string{"title", "kind", "unit", "from", "to", "series", "empty", "query"}
+
 // ReadJSON reads JSON into v.
 func (v *Chart) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "title":
+	for i4 := r.Begin(fieldsOfChart[:]); i4 >= 0; i4 = r.Next(fieldsOfChart[:], i4) {
+		switch i4 {
+		case 0: // title
 			r.String(&v.Title)
-		case "kind":
+		case 1: // kind
 			r.String(&v.Kind)
-		case "unit":
+		case 2: // unit
 			r.String(&v.Unit)
-		case "from":
+		case 3: // from
 			r.Time(&v.From)
-		case "to":
+		case 4: // to
 			r.Time(&v.To)
-		case "series":
+		case 5: // series
 			if r.Null() {
 				v.Series = nil
 			} else {
-				s7, n8 := v.Series, 0
+				s5, n6 := v.Series, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Series = codec.Cut(s7, n8)
+				v.Series = codec.Cut(s5, n6)
 			}
-		case "empty":
+		case 6: // empty
 			r.String(&v.Empty)
-		case "query":
+		case 7: // query
 			r.String(&v.Query)
-		default:
-			if known6 := codec.Fold(name4, "title,kind,unit,from,to,series,empty,query"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -247,36 +164,25 @@ func (v *Chart) ReadJSON(r *codec.Reader) {
 func (v Code) CodecType() string { return "view.Code" }
 
 // WriteJSON writes v as JSON.
-func (v Code) WriteJSON(w *codec.Writer) {
+func (v Code) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Code) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	if v.Language != "" {
-		w.Raw(",\"language\":")
-		w.String(v.Language)
-	}
-	w.Raw(",\"text\":")
-	w.String(v.Text)
+	w.Text(",\"language\":", v.Language, true)
+	w.Text(",\"text\":", v.Text, false)
 	w.Object(at1)
 }
 
+var fieldsOfCode = [2]string{"language", "text"}
+
 // ReadJSON reads JSON into v.
 func (v *Code) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "language":
+	for i2 := r.Begin(fieldsOfCode[:]); i2 >= 0; i2 = r.Next(fieldsOfCode[:], i2) {
+		switch i2 {
+		case 0: // language
 			r.String(&v.Language)
-		case "text":
+		case 1: // text
 			r.String(&v.Text)
-		default:
-			if known4 := codec.Fold(name2, "language,text"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -285,42 +191,28 @@ func (v *Code) ReadJSON(r *codec.Reader) {
 func (v Column) CodecType() string { return "view.Column" }
 
 // WriteJSON writes v as JSON.
-func (v Column) WriteJSON(w *codec.Writer) {
+func (v Column) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Column) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"title\":")
-	w.String(v.Title)
-	if v.Numeric {
-		w.Raw(",\"numeric\":")
-		w.Bool(v.Numeric)
-	}
-	if v.Telling {
-		w.Raw(",\"telling\":")
-		w.Bool(v.Telling)
-	}
+	w.Text(",\"title\":", v.Title, false)
+	w.Truth(",\"numeric\":", v.Numeric, true)
+	w.Truth(",\"telling\":", v.Telling, true)
 	w.Object(at1)
 }
 
+var fieldsOfColumn = [3]string{"title", "numeric", "telling"}
+
 // ReadJSON reads JSON into v.
 func (v *Column) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "title":
+	for i2 := r.Begin(fieldsOfColumn[:]); i2 >= 0; i2 = r.Next(fieldsOfColumn[:], i2) {
+		switch i2 {
+		case 0: // title
 			r.String(&v.Title)
-		case "numeric":
+		case 1: // numeric
 			r.Bool(&v.Numeric)
-		case "telling":
+		case 2: // telling
 			r.Bool(&v.Telling)
-		default:
-			if known4 := codec.Fold(name2, "title,numeric,telling"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -329,42 +221,28 @@ func (v *Column) ReadJSON(r *codec.Reader) {
 func (v Empty) CodecType() string { return "view.Empty" }
 
 // WriteJSON writes v as JSON.
-func (v Empty) WriteJSON(w *codec.Writer) {
+func (v Empty) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Empty) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"title\":")
-	w.String(v.Title)
-	if v.Text != "" {
-		w.Raw(",\"text\":")
-		w.String(v.Text)
-	}
-	if v.Code != "" {
-		w.Raw(",\"code\":")
-		w.String(v.Code)
-	}
+	w.Text(",\"title\":", v.Title, false)
+	w.Text(",\"text\":", v.Text, true)
+	w.Text(",\"code\":", v.Code, true)
 	w.Object(at1)
 }
 
+var fieldsOfEmpty = [3]string{"title", "text", "code"}
+
 // ReadJSON reads JSON into v.
 func (v *Empty) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "title":
+	for i2 := r.Begin(fieldsOfEmpty[:]); i2 >= 0; i2 = r.Next(fieldsOfEmpty[:], i2) {
+		switch i2 {
+		case 0: // title
 			r.String(&v.Title)
-		case "text":
+		case 1: // text
 			r.String(&v.Text)
-		case "code":
+		case 2: // code
 			r.String(&v.Code)
-		default:
-			if known4 := codec.Fold(name2, "title,text,code"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -373,48 +251,31 @@ func (v *Empty) ReadJSON(r *codec.Reader) {
 func (v Error) CodecType() string { return "view.Error" }
 
 // WriteJSON writes v as JSON.
-func (v Error) WriteJSON(w *codec.Writer) {
+func (v Error) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Error) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"title\":")
-	w.String(v.Title)
-	if v.Text != "" {
-		w.Raw(",\"text\":")
-		w.String(v.Text)
-	}
-	if v.Hint != "" {
-		w.Raw(",\"hint\":")
-		w.String(v.Hint)
-	}
-	if v.RetryAfterSeconds != 0 {
-		w.Raw(",\"retryAfterSeconds\":")
-		w.Int(int64(v.RetryAfterSeconds))
-	}
+	w.Text(",\"title\":", v.Title, false)
+	w.Text(",\"text\":", v.Text, true)
+	w.Text(",\"hint\":", v.Hint, true)
+	w.Number(",\"retryAfterSeconds\":", int64(v.RetryAfterSeconds), true)
 	w.Object(at1)
 }
 
+var fieldsOfError = [4]string{"title", "text", "hint", "retryAfterSeconds"}
+
 // ReadJSON reads JSON into v.
 func (v *Error) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "title":
+	for i2 := r.Begin(fieldsOfError[:]); i2 >= 0; i2 = r.Next(fieldsOfError[:], i2) {
+		switch i2 {
+		case 0: // title
 			r.String(&v.Title)
-		case "text":
+		case 1: // text
 			r.String(&v.Text)
-		case "hint":
+		case 2: // hint
 			r.String(&v.Hint)
-		case "retryAfterSeconds":
-			codec.Int(r, &v.RetryAfterSeconds)
-		default:
-			if known4 := codec.Fold(name2, "title,text,hint,retryAfterSeconds"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+		case 3: // retryAfterSeconds
+			r.Int(&v.RetryAfterSeconds)
 		}
 	}
 }
@@ -423,52 +284,34 @@ func (v *Error) ReadJSON(r *codec.Reader) {
 func (v Event) CodecType() string { return "view.Event" }
 
 // WriteJSON writes v as JSON.
-func (v Event) WriteJSON(w *codec.Writer) {
+func (v Event) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Event) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"time\":")
-	w.Time(v.Time)
-	w.Raw(",\"title\":")
-	w.String(v.Title)
-	if v.Detail != "" {
-		w.Raw(",\"detail\":")
-		w.String(v.Detail)
-	}
-	if v.Tone != "" {
-		w.Raw(",\"tone\":")
-		w.String(string(v.Tone))
-	}
-	if v.URL != "" {
-		w.Raw(",\"url\":")
-		w.String(v.URL)
-	}
+	w.Moment(",\"time\":", v.Time, false)
+	w.Text(",\"title\":", v.Title, false)
+	w.Text(",\"detail\":", v.Detail, true)
+	w.Text(",\"tone\":", string(v.Tone), true)
+	w.Text(",\"url\":", v.URL, true)
 	w.Object(at1)
 }
 
+var fieldsOfEvent = [5]string{"time", "title", "detail", "tone", "url"}
+
 // ReadJSON reads JSON into v.
 func (v *Event) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "time":
+	for i2 := r.Begin(fieldsOfEvent[:]); i2 >= 0; i2 = r.Next(fieldsOfEvent[:], i2) {
+		switch i2 {
+		case 0: // time
 			r.Time(&v.Time)
-		case "title":
+		case 1: // title
 			r.String(&v.Title)
-		case "detail":
+		case 2: // detail
 			r.String(&v.Detail)
-		case "tone":
+		case 3: // tone
 			r.String((*string)(&v.Tone))
-		case "url":
+		case 4: // url
 			r.String(&v.URL)
-		default:
-			if known4 := codec.Fold(name2, "time,title,detail,tone,url"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -477,61 +320,46 @@ func (v *Event) ReadJSON(r *codec.Reader) {
 func (v Fact) CodecType() string { return "view.Fact" }
 
 // WriteJSON writes v as JSON.
-func (v Fact) WriteJSON(w *codec.Writer) {
+func (v Fact) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Fact) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"key\":")
-	w.String(v.Key)
-	w.Raw(",\"text\":")
-	w.String(v.Cell.Text)
-	if v.Cell.URL != "" {
-		w.Raw(",\"url\":")
-		w.String(v.Cell.URL)
-	}
-	if v.Cell.Tone != "" {
-		w.Raw(",\"tone\":")
-		w.String(string(v.Cell.Tone))
-	}
-	if !v.Cell.Time.IsZero() {
-		w.Raw(",\"time\":")
-		w.Time(v.Cell.Time)
-	}
-	if v.Cell.Mono {
-		w.Raw(",\"mono\":")
-		w.Bool(v.Cell.Mono)
-	}
+	w.Text(",\"key\":", v.Key, false)
+	w.Text(",\"text\":", v.Cell.Text, false)
+	w.Text(",\"url\":", v.Cell.URL, true)
+	w.Text(",\"tone\":", string(v.Cell.Tone), true)
+	w.Moment(",\"time\":", v.Cell.Time, true)
+	w.Truth(",\"mono\":", v.Cell.Mono, true)
 	if v.Cell.Action != nil {
 		w.Raw(",\"action\":")
 		if v.Cell.Action == nil {
 			w.Null()
 		} else {
-			(*v.Cell.Action).WriteJSON(w)
+			(*v.Cell.Action).writeJSON(w)
 		}
 	}
 	w.Object(at1)
 }
 
+var fieldsOfFact = [7]string{"key", "text", "url", "tone", "time", "mono", "action"}
+
 // ReadJSON reads JSON into v.
 func (v *Fact) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "key":
+	for i2 := r.Begin(fieldsOfFact[:]); i2 >= 0; i2 = r.Next(fieldsOfFact[:], i2) {
+		switch i2 {
+		case 0: // key
 			r.String(&v.Key)
-		case "text":
+		case 1: // text
 			r.String(&v.Cell.Text)
-		case "url":
+		case 2: // url
 			r.String(&v.Cell.URL)
-		case "tone":
+		case 3: // tone
 			r.String((*string)(&v.Cell.Tone))
-		case "time":
+		case 4: // time
 			r.Time(&v.Cell.Time)
-		case "mono":
+		case 5: // mono
 			r.Bool(&v.Cell.Mono)
-		case "action":
+		case 6: // action
 			if r.Null() {
 				v.Cell.Action = nil
 			} else {
@@ -540,12 +368,6 @@ func (v *Fact) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Cell.Action).ReadJSON(r)
 			}
-		default:
-			if known4 := codec.Fold(name2, "key,text,url,tone,time,mono,action"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -554,26 +376,16 @@ func (v *Fact) ReadJSON(r *codec.Reader) {
 func (v Field) CodecType() string { return "view.Field" }
 
 // WriteJSON writes v as JSON.
-func (v Field) WriteJSON(w *codec.Writer) {
+func (v Field) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Field) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"name\":")
-	w.String(v.Name)
-	w.Raw(",\"label\":")
-	w.String(v.Label)
-	if v.Help != "" {
-		w.Raw(",\"help\":")
-		w.String(v.Help)
-	}
-	w.Raw(",\"kind\":")
-	w.String(v.Kind)
-	if v.Value != "" {
-		w.Raw(",\"value\":")
-		w.String(v.Value)
-	}
-	if v.Required {
-		w.Raw(",\"required\":")
-		w.Bool(v.Required)
-	}
+	w.Text(",\"name\":", v.Name, false)
+	w.Text(",\"label\":", v.Label, false)
+	w.Text(",\"help\":", v.Help, true)
+	w.Text(",\"kind\":", v.Kind, false)
+	w.Text(",\"value\":", v.Value, true)
+	w.Truth(",\"required\":", v.Required, true)
 	if len(v.Options) > 0 {
 		w.Raw(",\"options\":")
 		if v.Options == nil {
@@ -582,7 +394,7 @@ func (v Field) WriteJSON(w *codec.Writer) {
 			at2 := w.Open()
 			for i3 := range v.Options {
 				w.Comma()
-				v.Options[i3].WriteJSON(w)
+				v.Options[i3].writeJSON(w)
 			}
 			w.Array(at2)
 		}
@@ -590,45 +402,36 @@ func (v Field) WriteJSON(w *codec.Writer) {
 	w.Object(at1)
 }
 
+var fieldsOfField = [7]string{"name", "label", "help", "kind", "value", "required", "options"}
+
 // ReadJSON reads JSON into v.
 func (v *Field) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "name":
+	for i4 := r.Begin(fieldsOfField[:]); i4 >= 0; i4 = r.Next(fieldsOfField[:], i4) {
+		switch i4 {
+		case 0: // name
 			r.String(&v.Name)
-		case "label":
+		case 1: // label
 			r.String(&v.Label)
-		case "help":
+		case 2: // help
 			r.String(&v.Help)
-		case "kind":
+		case 3: // kind
 			r.String(&v.Kind)
-		case "value":
+		case 4: // value
 			r.String(&v.Value)
-		case "required":
+		case 5: // required
 			r.Bool(&v.Required)
-		case "options":
+		case 6: // options
 			if r.Null() {
 				v.Options = nil
 			} else {
-				s7, n8 := v.Options, 0
+				s5, n6 := v.Options, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Options = codec.Cut(s7, n8)
+				v.Options = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "name,label,help,kind,value,required,options"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -637,10 +440,12 @@ func (v *Field) ReadJSON(r *codec.Reader) {
 func (v Form) CodecType() string { return "view.Form" }
 
 // WriteJSON writes v as JSON.
-func (v Form) WriteJSON(w *codec.Writer) {
+func (v Form) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Form) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"action\":")
-	v.Action.WriteJSON(w)
+	v.Action.writeJSON(w)
 	w.Raw(",\"fields\":")
 	if v.Fields == nil {
 		w.Null()
@@ -648,42 +453,33 @@ func (v Form) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Fields {
 			w.Comma()
-			v.Fields[i3].WriteJSON(w)
+			v.Fields[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfForm = [2]string{"action", "fields"}
+
 // ReadJSON reads JSON into v.
 func (v *Form) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "action":
+	for i4 := r.Begin(fieldsOfForm[:]); i4 >= 0; i4 = r.Next(fieldsOfForm[:], i4) {
+		switch i4 {
+		case 0: // action
 			v.Action.ReadJSON(r)
-		case "fields":
+		case 1: // fields
 			if r.Null() {
 				v.Fields = nil
 			} else {
-				s7, n8 := v.Fields, 0
+				s5, n6 := v.Fields, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Fields = codec.Cut(s7, n8)
+				v.Fields = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "action,fields"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -692,7 +488,9 @@ func (v *Form) ReadJSON(r *codec.Reader) {
 func (v KeyValue) CodecType() string { return "view.KeyValue" }
 
 // WriteJSON writes v as JSON.
-func (v KeyValue) WriteJSON(w *codec.Writer) {
+func (v KeyValue) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *KeyValue) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"items\":")
 	if v.Items == nil {
@@ -701,40 +499,31 @@ func (v KeyValue) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Items {
 			w.Comma()
-			v.Items[i3].WriteJSON(w)
+			v.Items[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfKeyValue = [1]string{"items"}
+
 // ReadJSON reads JSON into v.
 func (v *KeyValue) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "items":
+	for i4 := r.Begin(fieldsOfKeyValue[:]); i4 >= 0; i4 = r.Next(fieldsOfKeyValue[:], i4) {
+		switch i4 {
+		case 0: // items
 			if r.Null() {
 				v.Items = nil
 			} else {
-				s7, n8 := v.Items, 0
+				s5, n6 := v.Items, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Items = codec.Cut(s7, n8)
+				v.Items = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "items"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -743,34 +532,25 @@ func (v *KeyValue) ReadJSON(r *codec.Reader) {
 func (v Link) CodecType() string { return "view.Link" }
 
 // WriteJSON writes v as JSON.
-func (v Link) WriteJSON(w *codec.Writer) {
+func (v Link) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Link) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"title\":")
-	w.String(v.Title)
-	w.Raw(",\"url\":")
-	w.String(v.URL)
+	w.Text(",\"title\":", v.Title, false)
+	w.Text(",\"url\":", v.URL, false)
 	w.Object(at1)
 }
 
+var fieldsOfLink = [2]string{"title", "url"}
+
 // ReadJSON reads JSON into v.
 func (v *Link) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "title":
+	for i2 := r.Begin(fieldsOfLink[:]); i2 >= 0; i2 = r.Next(fieldsOfLink[:], i2) {
+		switch i2 {
+		case 0: // title
 			r.String(&v.Title)
-		case "url":
+		case 1: // url
 			r.String(&v.URL)
-		default:
-			if known4 := codec.Fold(name2, "title,url"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -779,7 +559,9 @@ func (v *Link) ReadJSON(r *codec.Reader) {
 func (v List) CodecType() string { return "view.List" }
 
 // WriteJSON writes v as JSON.
-func (v List) WriteJSON(w *codec.Writer) {
+func (v List) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *List) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"items\":")
 	if v.Items == nil {
@@ -788,46 +570,34 @@ func (v List) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Items {
 			w.Comma()
-			v.Items[i3].WriteJSON(w)
+			v.Items[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
-	if v.Empty != "" {
-		w.Raw(",\"empty\":")
-		w.String(v.Empty)
-	}
+	w.Text(",\"empty\":", v.Empty, true)
 	w.Object(at1)
 }
 
+var fieldsOfList = [2]string{"items", "empty"}
+
 // ReadJSON reads JSON into v.
 func (v *List) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "items":
+	for i4 := r.Begin(fieldsOfList[:]); i4 >= 0; i4 = r.Next(fieldsOfList[:], i4) {
+		switch i4 {
+		case 0: // items
 			if r.Null() {
 				v.Items = nil
 			} else {
-				s7, n8 := v.Items, 0
+				s5, n6 := v.Items, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Items = codec.Cut(s7, n8)
+				v.Items = codec.Cut(s5, n6)
 			}
-		case "empty":
+		case 1: // empty
 			r.String(&v.Empty)
-		default:
-			if known6 := codec.Fold(name4, "items,empty"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -836,60 +606,37 @@ func (v *List) ReadJSON(r *codec.Reader) {
 func (v ListItem) CodecType() string { return "view.ListItem" }
 
 // WriteJSON writes v as JSON.
-func (v ListItem) WriteJSON(w *codec.Writer) {
+func (v ListItem) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *ListItem) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"title\":")
-	w.String(v.Title)
-	if v.Detail != "" {
-		w.Raw(",\"detail\":")
-		w.String(v.Detail)
-	}
-	if v.URL != "" {
-		w.Raw(",\"url\":")
-		w.String(v.URL)
-	}
-	if v.Tone != "" {
-		w.Raw(",\"tone\":")
-		w.String(string(v.Tone))
-	}
-	if v.Label != "" {
-		w.Raw(",\"label\":")
-		w.String(v.Label)
-	}
-	if !v.Time.IsZero() {
-		w.Raw(",\"time\":")
-		w.Time(v.Time)
-	}
+	w.Text(",\"title\":", v.Title, false)
+	w.Text(",\"detail\":", v.Detail, true)
+	w.Text(",\"url\":", v.URL, true)
+	w.Text(",\"tone\":", string(v.Tone), true)
+	w.Text(",\"label\":", v.Label, true)
+	w.Moment(",\"time\":", v.Time, true)
 	w.Object(at1)
 }
 
+var fieldsOfListItem = [6]string{"title", "detail", "url", "tone", "label", "time"}
+
 // ReadJSON reads JSON into v.
 func (v *ListItem) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "title":
+	for i2 := r.Begin(fieldsOfListItem[:]); i2 >= 0; i2 = r.Next(fieldsOfListItem[:], i2) {
+		switch i2 {
+		case 0: // title
 			r.String(&v.Title)
-		case "detail":
+		case 1: // detail
 			r.String(&v.Detail)
-		case "url":
+		case 2: // url
 			r.String(&v.URL)
-		case "tone":
+		case 3: // tone
 			r.String((*string)(&v.Tone))
-		case "label":
+		case 4: // label
 			r.String(&v.Label)
-		case "time":
+		case 5: // time
 			r.Time(&v.Time)
-		default:
-			if known4 := codec.Fold(name2, "title,detail,url,tone,label,time"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -898,30 +645,22 @@ func (v *ListItem) ReadJSON(r *codec.Reader) {
 func (v Markdown) CodecType() string { return "view.Markdown" }
 
 // WriteJSON writes v as JSON.
-func (v Markdown) WriteJSON(w *codec.Writer) {
+func (v Markdown) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Markdown) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"text\":")
-	w.String(v.Text)
+	w.Text(",\"text\":", v.Text, false)
 	w.Object(at1)
 }
 
+var fieldsOfMarkdown = [1]string{"text"}
+
 // ReadJSON reads JSON into v.
 func (v *Markdown) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "text":
+	for i2 := r.Begin(fieldsOfMarkdown[:]); i2 >= 0; i2 = r.Next(fieldsOfMarkdown[:], i2) {
+		switch i2 {
+		case 0: // text
 			r.String(&v.Text)
-		default:
-			if known4 := codec.Fold(name2, "text"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -930,7 +669,9 @@ func (v *Markdown) ReadJSON(r *codec.Reader) {
 func (v Node) CodecType() string { return "view.Node" }
 
 // WriteJSON writes v as JSON.
-func (v Node) WriteJSON(w *codec.Writer) {
+func (v Node) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Node) writeJSON(w *codec.Writer) {
 	if w.Deep() {
 		return
 	}
@@ -940,7 +681,7 @@ func (v Node) WriteJSON(w *codec.Writer) {
 		if v.Section == nil {
 			w.Null()
 		} else {
-			(*v.Section).WriteJSON(w)
+			(*v.Section).writeJSON(w)
 		}
 	}
 	if v.Stats != nil {
@@ -948,7 +689,7 @@ func (v Node) WriteJSON(w *codec.Writer) {
 		if v.Stats == nil {
 			w.Null()
 		} else {
-			(*v.Stats).WriteJSON(w)
+			(*v.Stats).writeJSON(w)
 		}
 	}
 	if v.Table != nil {
@@ -956,7 +697,7 @@ func (v Node) WriteJSON(w *codec.Writer) {
 		if v.Table == nil {
 			w.Null()
 		} else {
-			(*v.Table).WriteJSON(w)
+			(*v.Table).writeJSON(w)
 		}
 	}
 	if v.List != nil {
@@ -964,7 +705,7 @@ func (v Node) WriteJSON(w *codec.Writer) {
 		if v.List == nil {
 			w.Null()
 		} else {
-			(*v.List).WriteJSON(w)
+			(*v.List).writeJSON(w)
 		}
 	}
 	if v.Timeline != nil {
@@ -972,7 +713,7 @@ func (v Node) WriteJSON(w *codec.Writer) {
 		if v.Timeline == nil {
 			w.Null()
 		} else {
-			(*v.Timeline).WriteJSON(w)
+			(*v.Timeline).writeJSON(w)
 		}
 	}
 	if v.Chart != nil {
@@ -980,7 +721,7 @@ func (v Node) WriteJSON(w *codec.Writer) {
 		if v.Chart == nil {
 			w.Null()
 		} else {
-			(*v.Chart).WriteJSON(w)
+			(*v.Chart).writeJSON(w)
 		}
 	}
 	if v.Status != nil {
@@ -988,7 +729,7 @@ func (v Node) WriteJSON(w *codec.Writer) {
 		if v.Status == nil {
 			w.Null()
 		} else {
-			(*v.Status).WriteJSON(w)
+			(*v.Status).writeJSON(w)
 		}
 	}
 	if v.Link != nil {
@@ -996,7 +737,7 @@ func (v Node) WriteJSON(w *codec.Writer) {
 		if v.Link == nil {
 			w.Null()
 		} else {
-			(*v.Link).WriteJSON(w)
+			(*v.Link).writeJSON(w)
 		}
 	}
 	if v.Markdown != nil {
@@ -1004,7 +745,7 @@ func (v Node) WriteJSON(w *codec.Writer) {
 		if v.Markdown == nil {
 			w.Null()
 		} else {
-			(*v.Markdown).WriteJSON(w)
+			(*v.Markdown).writeJSON(w)
 		}
 	}
 	if v.Form != nil {
@@ -1012,7 +753,7 @@ func (v Node) WriteJSON(w *codec.Writer) {
 		if v.Form == nil {
 			w.Null()
 		} else {
-			(*v.Form).WriteJSON(w)
+			(*v.Form).writeJSON(w)
 		}
 	}
 	if v.Empty != nil {
@@ -1020,7 +761,7 @@ func (v Node) WriteJSON(w *codec.Writer) {
 		if v.Empty == nil {
 			w.Null()
 		} else {
-			(*v.Empty).WriteJSON(w)
+			(*v.Empty).writeJSON(w)
 		}
 	}
 	if v.Error != nil {
@@ -1028,7 +769,7 @@ func (v Node) WriteJSON(w *codec.Writer) {
 		if v.Error == nil {
 			w.Null()
 		} else {
-			(*v.Error).WriteJSON(w)
+			(*v.Error).writeJSON(w)
 		}
 	}
 	if v.KeyValue != nil {
@@ -1036,7 +777,7 @@ func (v Node) WriteJSON(w *codec.Writer) {
 		if v.KeyValue == nil {
 			w.Null()
 		} else {
-			(*v.KeyValue).WriteJSON(w)
+			(*v.KeyValue).writeJSON(w)
 		}
 	}
 	if v.Code != nil {
@@ -1044,22 +785,19 @@ func (v Node) WriteJSON(w *codec.Writer) {
 		if v.Code == nil {
 			w.Null()
 		} else {
-			(*v.Code).WriteJSON(w)
+			(*v.Code).writeJSON(w)
 		}
 	}
 	w.Object(at1)
 }
 
+var fieldsOfNode = [14]string{"section", "stats", "table", "list", "timeline", "chart", "status", "link", "markdown", "form", "empty", "error", "keyValue", "code"}
+
 // ReadJSON reads JSON into v.
 func (v *Node) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "section":
+	for i2 := r.Begin(fieldsOfNode[:]); i2 >= 0; i2 = r.Next(fieldsOfNode[:], i2) {
+		switch i2 {
+		case 0: // section
 			if r.Null() {
 				v.Section = nil
 			} else {
@@ -1068,7 +806,7 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Section).ReadJSON(r)
 			}
-		case "stats":
+		case 1: // stats
 			if r.Null() {
 				v.Stats = nil
 			} else {
@@ -1077,7 +815,7 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Stats).ReadJSON(r)
 			}
-		case "table":
+		case 2: // table
 			if r.Null() {
 				v.Table = nil
 			} else {
@@ -1086,7 +824,7 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Table).ReadJSON(r)
 			}
-		case "list":
+		case 3: // list
 			if r.Null() {
 				v.List = nil
 			} else {
@@ -1095,7 +833,7 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 				}
 				(*v.List).ReadJSON(r)
 			}
-		case "timeline":
+		case 4: // timeline
 			if r.Null() {
 				v.Timeline = nil
 			} else {
@@ -1104,7 +842,7 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Timeline).ReadJSON(r)
 			}
-		case "chart":
+		case 5: // chart
 			if r.Null() {
 				v.Chart = nil
 			} else {
@@ -1113,7 +851,7 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Chart).ReadJSON(r)
 			}
-		case "status":
+		case 6: // status
 			if r.Null() {
 				v.Status = nil
 			} else {
@@ -1122,7 +860,7 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Status).ReadJSON(r)
 			}
-		case "link":
+		case 7: // link
 			if r.Null() {
 				v.Link = nil
 			} else {
@@ -1131,7 +869,7 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Link).ReadJSON(r)
 			}
-		case "markdown":
+		case 8: // markdown
 			if r.Null() {
 				v.Markdown = nil
 			} else {
@@ -1140,7 +878,7 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Markdown).ReadJSON(r)
 			}
-		case "form":
+		case 9: // form
 			if r.Null() {
 				v.Form = nil
 			} else {
@@ -1149,7 +887,7 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Form).ReadJSON(r)
 			}
-		case "empty":
+		case 10: // empty
 			if r.Null() {
 				v.Empty = nil
 			} else {
@@ -1158,7 +896,7 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Empty).ReadJSON(r)
 			}
-		case "error":
+		case 11: // error
 			if r.Null() {
 				v.Error = nil
 			} else {
@@ -1167,7 +905,7 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Error).ReadJSON(r)
 			}
-		case "keyValue":
+		case 12: // keyValue
 			if r.Null() {
 				v.KeyValue = nil
 			} else {
@@ -1176,7 +914,7 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 				}
 				(*v.KeyValue).ReadJSON(r)
 			}
-		case "code":
+		case 13: // code
 			if r.Null() {
 				v.Code = nil
 			} else {
@@ -1185,12 +923,6 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Code).ReadJSON(r)
 			}
-		default:
-			if known4 := codec.Fold(name2, "section,stats,table,list,timeline,chart,status,link,markdown,form,empty,error,keyValue,code"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -1199,34 +931,25 @@ func (v *Node) ReadJSON(r *codec.Reader) {
 func (v Option) CodecType() string { return "view.Option" }
 
 // WriteJSON writes v as JSON.
-func (v Option) WriteJSON(w *codec.Writer) {
+func (v Option) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Option) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"value\":")
-	w.String(v.Value)
-	w.Raw(",\"label\":")
-	w.String(v.Label)
+	w.Text(",\"value\":", v.Value, false)
+	w.Text(",\"label\":", v.Label, false)
 	w.Object(at1)
 }
 
+var fieldsOfOption = [2]string{"value", "label"}
+
 // ReadJSON reads JSON into v.
 func (v *Option) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "value":
+	for i2 := r.Begin(fieldsOfOption[:]); i2 >= 0; i2 = r.Next(fieldsOfOption[:], i2) {
+		switch i2 {
+		case 0: // value
 			r.String(&v.Value)
-		case "label":
+		case 1: // label
 			r.String(&v.Label)
-		default:
-			if known4 := codec.Fold(name2, "value,label"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -1235,14 +958,13 @@ func (v *Option) ReadJSON(r *codec.Reader) {
 func (v Param) CodecType() string { return "view.Param" }
 
 // WriteJSON writes v as JSON.
-func (v Param) WriteJSON(w *codec.Writer) {
+func (v Param) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Param) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"name\":")
-	w.String(v.Name)
-	w.Raw(",\"label\":")
-	w.String(v.Label)
-	w.Raw(",\"value\":")
-	w.String(v.Value)
+	w.Text(",\"name\":", v.Name, false)
+	w.Text(",\"label\":", v.Label, false)
+	w.Text(",\"value\":", v.Value, false)
 	w.Raw(",\"options\":")
 	if v.Options == nil {
 		w.Null()
@@ -1250,46 +972,37 @@ func (v Param) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Options {
 			w.Comma()
-			v.Options[i3].WriteJSON(w)
+			v.Options[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfParam = [4]string{"name", "label", "value", "options"}
+
 // ReadJSON reads JSON into v.
 func (v *Param) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "name":
+	for i4 := r.Begin(fieldsOfParam[:]); i4 >= 0; i4 = r.Next(fieldsOfParam[:], i4) {
+		switch i4 {
+		case 0: // name
 			r.String(&v.Name)
-		case "label":
+		case 1: // label
 			r.String(&v.Label)
-		case "value":
+		case 2: // value
 			r.String(&v.Value)
-		case "options":
+		case 3: // options
 			if r.Null() {
 				v.Options = nil
 			} else {
-				s7, n8 := v.Options, 0
+				s5, n6 := v.Options, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Options = codec.Cut(s7, n8)
+				v.Options = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "name,label,value,options"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -1298,10 +1011,11 @@ func (v *Param) ReadJSON(r *codec.Reader) {
 func (v Point) CodecType() string { return "view.Point" }
 
 // WriteJSON writes v as JSON.
-func (v Point) WriteJSON(w *codec.Writer) {
+func (v Point) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Point) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"t\":")
-	w.Time(v.Time)
+	w.Moment(",\"t\":", v.Time, false)
 	w.Raw(",\"v\":")
 	if v.Value == nil {
 		w.Null()
@@ -1311,18 +1025,15 @@ func (v Point) WriteJSON(w *codec.Writer) {
 	w.Object(at1)
 }
 
+var fieldsOfPoint = [2]string{"t", "v"}
+
 // ReadJSON reads JSON into v.
 func (v *Point) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "t":
+	for i2 := r.Begin(fieldsOfPoint[:]); i2 >= 0; i2 = r.Next(fieldsOfPoint[:], i2) {
+		switch i2 {
+		case 0: // t
 			r.Time(&v.Time)
-		case "v":
+		case 1: // v
 			if r.Null() {
 				v.Value = nil
 			} else {
@@ -1331,12 +1042,6 @@ func (v *Point) ReadJSON(r *codec.Reader) {
 				}
 				r.Float64(&(*v.Value))
 			}
-		default:
-			if known4 := codec.Fold(name2, "t,v"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -1345,67 +1050,31 @@ func (v *Point) ReadJSON(r *codec.Reader) {
 func (v Request) CodecType() string { return "view.Request" }
 
 // WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) {
+func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Request) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"view\":")
-	w.String(v.View)
-	w.Raw(",\"slot\":")
-	w.String(v.Slot)
-	if len(v.Entity) > 0 {
-		w.Raw(",\"entity\":")
-		w.Document(v.Entity)
-	}
-	if len(v.Params) > 0 {
-		w.Raw(",\"params\":")
-		if v.Params == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Params) {
-				w.Name(string(name3))
-				w.String(v.Params[name3])
-			}
-			w.Object(at2)
-		}
-	}
+	w.Text(",\"view\":", v.View, false)
+	w.Text(",\"slot\":", v.Slot, false)
+	w.JSON(",\"entity\":", v.Entity, true)
+	w.TextMap(",\"params\":", v.Params, true)
 	w.Object(at1)
 }
 
+var fieldsOfRequest = [4]string{"view", "slot", "entity", "params"}
+
 // ReadJSON reads JSON into v.
 func (v *Request) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "view":
+	for i2 := r.Begin(fieldsOfRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfRequest[:], i2) {
+		switch i2 {
+		case 0: // view
 			r.String(&v.View)
-		case "slot":
+		case 1: // slot
 			r.String(&v.Slot)
-		case "entity":
+		case 2: // entity
 			r.Document(&v.Entity)
-		case "params":
-			if r.Null() {
-				v.Params = nil
-			} else {
-				if v.Params == nil {
-					v.Params = make(map[string]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name7 := r.Name()
-					var elem8 string
-					r.String(&elem8)
-					v.Params[string(name7)] = elem8
-				}
-			}
-		default:
-			if known6 := codec.Fold(name4, "view,slot,entity,params"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
+		case 3: // params
+			r.TextMap(&v.Params)
 		}
 	}
 }
@@ -1414,7 +1083,9 @@ func (v *Request) ReadJSON(r *codec.Reader) {
 func (v Row) CodecType() string { return "view.Row" }
 
 // WriteJSON writes v as JSON.
-func (v Row) WriteJSON(w *codec.Writer) {
+func (v Row) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Row) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"cells\":")
 	if v.Cells == nil {
@@ -1423,40 +1094,31 @@ func (v Row) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Cells {
 			w.Comma()
-			v.Cells[i3].WriteJSON(w)
+			v.Cells[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfRow = [1]string{"cells"}
+
 // ReadJSON reads JSON into v.
 func (v *Row) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "cells":
+	for i4 := r.Begin(fieldsOfRow[:]); i4 >= 0; i4 = r.Next(fieldsOfRow[:], i4) {
+		switch i4 {
+		case 0: // cells
 			if r.Null() {
 				v.Cells = nil
 			} else {
-				s7, n8 := v.Cells, 0
+				s5, n6 := v.Cells, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Cells = codec.Cut(s7, n8)
+				v.Cells = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "cells"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -1465,13 +1127,14 @@ func (v *Row) ReadJSON(r *codec.Reader) {
 func (v Section) CodecType() string { return "view.Section" }
 
 // WriteJSON writes v as JSON.
-func (v Section) WriteJSON(w *codec.Writer) {
+func (v Section) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Section) writeJSON(w *codec.Writer) {
 	if w.Deep() {
 		return
 	}
 	at1 := w.Open()
-	w.Raw(",\"title\":")
-	w.String(v.Title)
+	w.Text(",\"title\":", v.Title, false)
 	w.Raw(",\"nodes\":")
 	if v.Nodes == nil {
 		w.Null()
@@ -1479,42 +1142,33 @@ func (v Section) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Nodes {
 			w.Comma()
-			v.Nodes[i3].WriteJSON(w)
+			v.Nodes[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfSection = [2]string{"title", "nodes"}
+
 // ReadJSON reads JSON into v.
 func (v *Section) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "title":
+	for i4 := r.Begin(fieldsOfSection[:]); i4 >= 0; i4 = r.Next(fieldsOfSection[:], i4) {
+		switch i4 {
+		case 0: // title
 			r.String(&v.Title)
-		case "nodes":
+		case 1: // nodes
 			if r.Null() {
 				v.Nodes = nil
 			} else {
-				s7, n8 := v.Nodes, 0
+				s5, n6 := v.Nodes, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Nodes = codec.Cut(s7, n8)
+				v.Nodes = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "title,nodes"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -1523,10 +1177,11 @@ func (v *Section) ReadJSON(r *codec.Reader) {
 func (v Series) CodecType() string { return "view.Series" }
 
 // WriteJSON writes v as JSON.
-func (v Series) WriteJSON(w *codec.Writer) {
+func (v Series) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Series) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"name\":")
-	w.String(v.Name)
+	w.Text(",\"name\":", v.Name, false)
 	w.Raw(",\"points\":")
 	if v.Points == nil {
 		w.Null()
@@ -1534,42 +1189,33 @@ func (v Series) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Points {
 			w.Comma()
-			v.Points[i3].WriteJSON(w)
+			v.Points[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfSeries = [2]string{"name", "points"}
+
 // ReadJSON reads JSON into v.
 func (v *Series) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "name":
+	for i4 := r.Begin(fieldsOfSeries[:]); i4 >= 0; i4 = r.Next(fieldsOfSeries[:], i4) {
+		switch i4 {
+		case 0: // name
 			r.String(&v.Name)
-		case "points":
+		case 1: // points
 			if r.Null() {
 				v.Points = nil
 			} else {
-				s7, n8 := v.Points, 0
+				s5, n6 := v.Points, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Points = codec.Cut(s7, n8)
+				v.Points = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "name,points"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -1578,54 +1224,34 @@ func (v *Series) ReadJSON(r *codec.Reader) {
 func (v Source) CodecType() string { return "view.Source" }
 
 // WriteJSON writes v as JSON.
-func (v Source) WriteJSON(w *codec.Writer) {
+func (v Source) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Source) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"label\":")
-	w.String(v.Label)
-	if v.URL != "" {
-		w.Raw(",\"url\":")
-		w.String(v.URL)
-	}
-	if !v.FetchedAt.IsZero() {
-		w.Raw(",\"fetchedAt\":")
-		w.Time(v.FetchedAt)
-	}
-	if v.Stale {
-		w.Raw(",\"stale\":")
-		w.Bool(v.Stale)
-	}
-	if v.Message != "" {
-		w.Raw(",\"message\":")
-		w.String(v.Message)
-	}
+	w.Text(",\"label\":", v.Label, false)
+	w.Text(",\"url\":", v.URL, true)
+	w.Moment(",\"fetchedAt\":", v.FetchedAt, true)
+	w.Truth(",\"stale\":", v.Stale, true)
+	w.Text(",\"message\":", v.Message, true)
 	w.Object(at1)
 }
 
+var fieldsOfSource = [5]string{"label", "url", "fetchedAt", "stale", "message"}
+
 // ReadJSON reads JSON into v.
 func (v *Source) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "label":
+	for i2 := r.Begin(fieldsOfSource[:]); i2 >= 0; i2 = r.Next(fieldsOfSource[:], i2) {
+		switch i2 {
+		case 0: // label
 			r.String(&v.Label)
-		case "url":
+		case 1: // url
 			r.String(&v.URL)
-		case "fetchedAt":
+		case 2: // fetchedAt
 			r.Time(&v.FetchedAt)
-		case "stale":
+		case 3: // stale
 			r.Bool(&v.Stale)
-		case "message":
+		case 4: // message
 			r.String(&v.Message)
-		default:
-			if known4 := codec.Fold(name2, "label,url,fetchedAt,stale,message"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -1634,24 +1260,15 @@ func (v *Source) ReadJSON(r *codec.Reader) {
 func (v Stat) CodecType() string { return "view.Stat" }
 
 // WriteJSON writes v as JSON.
-func (v Stat) WriteJSON(w *codec.Writer) {
+func (v Stat) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Stat) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"label\":")
-	w.String(v.Label)
-	w.Raw(",\"value\":")
-	w.String(v.Value)
-	if v.Unit != "" {
-		w.Raw(",\"unit\":")
-		w.String(v.Unit)
-	}
-	if v.Change != "" {
-		w.Raw(",\"change\":")
-		w.String(v.Change)
-	}
-	if v.Tone != "" {
-		w.Raw(",\"tone\":")
-		w.String(string(v.Tone))
-	}
+	w.Text(",\"label\":", v.Label, false)
+	w.Text(",\"value\":", v.Value, false)
+	w.Text(",\"unit\":", v.Unit, true)
+	w.Text(",\"change\":", v.Change, true)
+	w.Text(",\"tone\":", string(v.Tone), true)
 	if len(v.Spark) > 0 {
 		w.Raw(",\"spark\":")
 		if v.Spark == nil {
@@ -1668,43 +1285,34 @@ func (v Stat) WriteJSON(w *codec.Writer) {
 	w.Object(at1)
 }
 
+var fieldsOfStat = [6]string{"label", "value", "unit", "change", "tone", "spark"}
+
 // ReadJSON reads JSON into v.
 func (v *Stat) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "label":
+	for i4 := r.Begin(fieldsOfStat[:]); i4 >= 0; i4 = r.Next(fieldsOfStat[:], i4) {
+		switch i4 {
+		case 0: // label
 			r.String(&v.Label)
-		case "value":
+		case 1: // value
 			r.String(&v.Value)
-		case "unit":
+		case 2: // unit
 			r.String(&v.Unit)
-		case "change":
+		case 3: // change
 			r.String(&v.Change)
-		case "tone":
+		case 4: // tone
 			r.String((*string)(&v.Tone))
-		case "spark":
+		case 5: // spark
 			if r.Null() {
 				v.Spark = nil
 			} else {
-				s7, n8 := v.Spark, 0
+				s5, n6 := v.Spark, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					r.Float64(&s7[n8])
-					n8++
+					s5 = codec.Slot(s5, n6)
+					r.Float64(&s5[n6])
+					n6++
 				}
-				v.Spark = codec.Cut(s7, n8)
+				v.Spark = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "label,value,unit,change,tone,spark"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -1713,7 +1321,9 @@ func (v *Stat) ReadJSON(r *codec.Reader) {
 func (v Stats) CodecType() string { return "view.Stats" }
 
 // WriteJSON writes v as JSON.
-func (v Stats) WriteJSON(w *codec.Writer) {
+func (v Stats) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Stats) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"items\":")
 	if v.Items == nil {
@@ -1722,40 +1332,31 @@ func (v Stats) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Items {
 			w.Comma()
-			v.Items[i3].WriteJSON(w)
+			v.Items[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfStats = [1]string{"items"}
+
 // ReadJSON reads JSON into v.
 func (v *Stats) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "items":
+	for i4 := r.Begin(fieldsOfStats[:]); i4 >= 0; i4 = r.Next(fieldsOfStats[:], i4) {
+		switch i4 {
+		case 0: // items
 			if r.Null() {
 				v.Items = nil
 			} else {
-				s7, n8 := v.Items, 0
+				s5, n6 := v.Items, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Items = codec.Cut(s7, n8)
+				v.Items = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "items"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -1764,40 +1365,28 @@ func (v *Stats) ReadJSON(r *codec.Reader) {
 func (v Status) CodecType() string { return "view.Status" }
 
 // WriteJSON writes v as JSON.
-func (v Status) WriteJSON(w *codec.Writer) {
+func (v Status) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Status) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"tone\":")
-	w.String(string(v.Tone))
-	w.Raw(",\"label\":")
-	w.String(v.Label)
-	if v.Detail != "" {
-		w.Raw(",\"detail\":")
-		w.String(v.Detail)
-	}
+	w.Text(",\"tone\":", string(v.Tone), false)
+	w.Text(",\"label\":", v.Label, false)
+	w.Text(",\"detail\":", v.Detail, true)
 	w.Object(at1)
 }
 
+var fieldsOfStatus = [3]string{"tone", "label", "detail"}
+
 // ReadJSON reads JSON into v.
 func (v *Status) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "tone":
+	for i2 := r.Begin(fieldsOfStatus[:]); i2 >= 0; i2 = r.Next(fieldsOfStatus[:], i2) {
+		switch i2 {
+		case 0: // tone
 			r.String((*string)(&v.Tone))
-		case "label":
+		case 1: // label
 			r.String(&v.Label)
-		case "detail":
+		case 2: // detail
 			r.String(&v.Detail)
-		default:
-			if known4 := codec.Fold(name2, "tone,label,detail"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -1806,12 +1395,11 @@ func (v *Status) ReadJSON(r *codec.Reader) {
 func (v Table) CodecType() string { return "view.Table" }
 
 // WriteJSON writes v as JSON.
-func (v Table) WriteJSON(w *codec.Writer) {
+func (v Table) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Table) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	if v.Caption != "" {
-		w.Raw(",\"caption\":")
-		w.String(v.Caption)
-	}
+	w.Text(",\"caption\":", v.Caption, true)
 	w.Raw(",\"columns\":")
 	if v.Columns == nil {
 		w.Null()
@@ -1819,7 +1407,7 @@ func (v Table) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Columns {
 			w.Comma()
-			v.Columns[i3].WriteJSON(w)
+			v.Columns[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
@@ -1830,60 +1418,48 @@ func (v Table) WriteJSON(w *codec.Writer) {
 		at4 := w.Open()
 		for i5 := range v.Rows {
 			w.Comma()
-			v.Rows[i5].WriteJSON(w)
+			v.Rows[i5].writeJSON(w)
 		}
 		w.Array(at4)
 	}
-	if v.Empty != "" {
-		w.Raw(",\"empty\":")
-		w.String(v.Empty)
-	}
+	w.Text(",\"empty\":", v.Empty, true)
 	w.Object(at1)
 }
 
+var fieldsOfTable = [4]string{"caption", "columns", "rows", "empty"}
+
 // ReadJSON reads JSON into v.
 func (v *Table) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name6 := r.Name()
-	again7:
-		switch name6 {
-		case "caption":
+	for i6 := r.Begin(fieldsOfTable[:]); i6 >= 0; i6 = r.Next(fieldsOfTable[:], i6) {
+		switch i6 {
+		case 0: // caption
 			r.String(&v.Caption)
-		case "columns":
+		case 1: // columns
 			if r.Null() {
 				v.Columns = nil
 			} else {
-				s9, n10 := v.Columns, 0
+				s7, n8 := v.Columns, 0
+				for more := r.Array(); more; more = r.NextElement() {
+					s7 = codec.Slot(s7, n8)
+					s7[n8].ReadJSON(r)
+					n8++
+				}
+				v.Columns = codec.Cut(s7, n8)
+			}
+		case 2: // rows
+			if r.Null() {
+				v.Rows = nil
+			} else {
+				s9, n10 := v.Rows, 0
 				for more := r.Array(); more; more = r.NextElement() {
 					s9 = codec.Slot(s9, n10)
 					s9[n10].ReadJSON(r)
 					n10++
 				}
-				v.Columns = codec.Cut(s9, n10)
+				v.Rows = codec.Cut(s9, n10)
 			}
-		case "rows":
-			if r.Null() {
-				v.Rows = nil
-			} else {
-				s11, n12 := v.Rows, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s11 = codec.Slot(s11, n12)
-					s11[n12].ReadJSON(r)
-					n12++
-				}
-				v.Rows = codec.Cut(s11, n12)
-			}
-		case "empty":
+		case 3: // empty
 			r.String(&v.Empty)
-		default:
-			if known8 := codec.Fold(name6, "caption,columns,rows,empty"); known8 != "" {
-				name6 = known8
-				goto again7
-			}
-			r.Skip()
 		}
 	}
 }
@@ -1892,7 +1468,9 @@ func (v *Table) ReadJSON(r *codec.Reader) {
 func (v Timeline) CodecType() string { return "view.Timeline" }
 
 // WriteJSON writes v as JSON.
-func (v Timeline) WriteJSON(w *codec.Writer) {
+func (v Timeline) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Timeline) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"events\":")
 	if v.Events == nil {
@@ -1901,40 +1479,31 @@ func (v Timeline) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Events {
 			w.Comma()
-			v.Events[i3].WriteJSON(w)
+			v.Events[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfTimeline = [1]string{"events"}
+
 // ReadJSON reads JSON into v.
 func (v *Timeline) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "events":
+	for i4 := r.Begin(fieldsOfTimeline[:]); i4 >= 0; i4 = r.Next(fieldsOfTimeline[:], i4) {
+		switch i4 {
+		case 0: // events
 			if r.Null() {
 				v.Events = nil
 			} else {
-				s7, n8 := v.Events, 0
+				s5, n6 := v.Events, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Events = codec.Cut(s7, n8)
+				v.Events = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "events"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -1943,14 +1512,16 @@ func (v *Timeline) ReadJSON(r *codec.Reader) {
 func (v Tree) CodecType() string { return "view.Tree" }
 
 // WriteJSON writes v as JSON.
-func (v Tree) WriteJSON(w *codec.Writer) {
+func (v Tree) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Tree) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	if v.Source != nil {
 		w.Raw(",\"source\":")
 		if v.Source == nil {
 			w.Null()
 		} else {
-			(*v.Source).WriteJSON(w)
+			(*v.Source).writeJSON(w)
 		}
 	}
 	w.Raw(",\"nodes\":")
@@ -1960,7 +1531,7 @@ func (v Tree) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Nodes {
 			w.Comma()
-			v.Nodes[i3].WriteJSON(w)
+			v.Nodes[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
@@ -1972,7 +1543,7 @@ func (v Tree) WriteJSON(w *codec.Writer) {
 			at4 := w.Open()
 			for i5 := range v.Params {
 				w.Comma()
-				v.Params[i5].WriteJSON(w)
+				v.Params[i5].writeJSON(w)
 			}
 			w.Array(at4)
 		}
@@ -1980,16 +1551,13 @@ func (v Tree) WriteJSON(w *codec.Writer) {
 	w.Object(at1)
 }
 
+var fieldsOfTree = [3]string{"source", "nodes", "params"}
+
 // ReadJSON reads JSON into v.
 func (v *Tree) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name6 := r.Name()
-	again7:
-		switch name6 {
-		case "source":
+	for i6 := r.Begin(fieldsOfTree[:]); i6 >= 0; i6 = r.Next(fieldsOfTree[:], i6) {
+		switch i6 {
+		case 0: // source
 			if r.Null() {
 				v.Source = nil
 			} else {
@@ -1998,36 +1566,30 @@ func (v *Tree) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Source).ReadJSON(r)
 			}
-		case "nodes":
+		case 1: // nodes
 			if r.Null() {
 				v.Nodes = nil
 			} else {
-				s9, n10 := v.Nodes, 0
+				s7, n8 := v.Nodes, 0
+				for more := r.Array(); more; more = r.NextElement() {
+					s7 = codec.Slot(s7, n8)
+					s7[n8].ReadJSON(r)
+					n8++
+				}
+				v.Nodes = codec.Cut(s7, n8)
+			}
+		case 2: // params
+			if r.Null() {
+				v.Params = nil
+			} else {
+				s9, n10 := v.Params, 0
 				for more := r.Array(); more; more = r.NextElement() {
 					s9 = codec.Slot(s9, n10)
 					s9[n10].ReadJSON(r)
 					n10++
 				}
-				v.Nodes = codec.Cut(s9, n10)
+				v.Params = codec.Cut(s9, n10)
 			}
-		case "params":
-			if r.Null() {
-				v.Params = nil
-			} else {
-				s11, n12 := v.Params, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s11 = codec.Slot(s11, n12)
-					s11[n12].ReadJSON(r)
-					n12++
-				}
-				v.Params = codec.Cut(s11, n12)
-			}
-		default:
-			if known8 := codec.Fold(name6, "source,nodes,params"); known8 != "" {
-				name6 = known8
-				goto again7
-			}
-			r.Skip()
 		}
 	}
 }

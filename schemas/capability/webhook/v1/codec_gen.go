@@ -10,90 +10,58 @@ import (
 func (v Request) CodecType() string { return "webhook.Request" }
 
 // WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) {
+func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Request) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"webhook\":")
-	w.String(v.Webhook)
-	w.Raw(",\"delivery\":")
-	w.String(v.Delivery)
-	if v.Event != "" {
-		w.Raw(",\"event\":")
-		w.String(v.Event)
-	}
-	if v.ContentType != "" {
-		w.Raw(",\"contentType\":")
-		w.String(v.ContentType)
-	}
-	if len(v.Header) > 0 {
-		w.Raw(",\"header\":")
-		if v.Header == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Header) {
-				w.Name(string(name3))
-				w.String(v.Header[name3])
-			}
-			w.Object(at2)
-		}
-	}
+	w.Text(",\"webhook\":", v.Webhook, false)
+	w.Text(",\"delivery\":", v.Delivery, false)
+	w.Text(",\"event\":", v.Event, true)
+	w.Text(",\"contentType\":", v.ContentType, true)
+	w.TextMap(",\"header\":", v.Header, true)
 	if len(v.Query) > 0 {
 		w.Raw(",\"query\":")
 		if v.Query == nil {
 			w.Null()
 		} else {
-			at4 := w.Open()
-			for _, name5 := range codec.Names(v.Query) {
-				w.Name(string(name5))
-				if v.Query[name5] == nil {
+			at2 := w.Open()
+			for _, name3 := range codec.Names(v.Query) {
+				w.Name(string(name3))
+				elem4 := v.Query[name3]
+				if elem4 == nil {
 					w.Null()
 				} else {
-					at6 := w.Open()
-					for i7 := range v.Query[name5] {
+					at5 := w.Open()
+					for i6 := range elem4 {
 						w.Comma()
-						w.String(v.Query[name5][i7])
+						w.String(elem4[i6])
 					}
-					w.Array(at6)
+					w.Array(at5)
 				}
 			}
-			w.Object(at4)
+			w.Object(at2)
 		}
 	}
 	w.Object(at1)
 }
 
+var fieldsOfRequest = [6]string{"webhook", "delivery", "event", "contentType", "header", "query"}
+
 // ReadJSON reads JSON into v.
 func (v *Request) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name8 := r.Name()
-	again9:
-		switch name8 {
-		case "webhook":
+	for i7 := r.Begin(fieldsOfRequest[:]); i7 >= 0; i7 = r.Next(fieldsOfRequest[:], i7) {
+		switch i7 {
+		case 0: // webhook
 			r.String(&v.Webhook)
-		case "delivery":
+		case 1: // delivery
 			r.String(&v.Delivery)
-		case "event":
+		case 2: // event
 			r.String(&v.Event)
-		case "contentType":
+		case 3: // contentType
 			r.String(&v.ContentType)
-		case "header":
-			if r.Null() {
-				v.Header = nil
-			} else {
-				if v.Header == nil {
-					v.Header = make(map[string]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name11 := r.Name()
-					var elem12 string
-					r.String(&elem12)
-					v.Header[string(name11)] = elem12
-				}
-			}
-		case "query":
+		case 4: // header
+			r.TextMap(&v.Header)
+		case 5: // query
 			if r.Null() {
 				v.Query = nil
 			} else {
@@ -101,28 +69,12 @@ func (v *Request) ReadJSON(r *codec.Reader) {
 					v.Query = make(map[string][]string)
 				}
 				for more := r.Object(); more; more = r.NextField() {
-					name13 := r.Name()
-					var elem14 []string
-					if r.Null() {
-						elem14 = nil
-					} else {
-						s15, n16 := elem14, 0
-						for more := r.Array(); more; more = r.NextElement() {
-							s15 = codec.Slot(s15, n16)
-							r.String(&s15[n16])
-							n16++
-						}
-						elem14 = codec.Cut(s15, n16)
-					}
-					v.Query[string(name13)] = elem14
+					name8 := r.Name()
+					var elem9 []string
+					r.Texts(&elem9)
+					v.Query[string(name8)] = elem9
 				}
 			}
-		default:
-			if known10 := codec.Fold(name8, "webhook,delivery,event,contentType,header,query"); known10 != "" {
-				name8 = known10
-				goto again9
-			}
-			r.Skip()
 		}
 	}
 }
@@ -131,44 +83,28 @@ func (v *Request) ReadJSON(r *codec.Reader) {
 func (v Response) CodecType() string { return "webhook.Response" }
 
 // WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) {
+func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Response) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	if v.Status != 0 {
-		w.Raw(",\"status\":")
-		w.Int(int64(v.Status))
-	}
-	if v.ContentType != "" {
-		w.Raw(",\"contentType\":")
-		w.String(v.ContentType)
-	}
-	if v.Body != "" {
-		w.Raw(",\"body\":")
-		w.String(v.Body)
-	}
+	w.Number(",\"status\":", int64(v.Status), true)
+	w.Text(",\"contentType\":", v.ContentType, true)
+	w.Text(",\"body\":", v.Body, true)
 	w.Object(at1)
 }
 
+var fieldsOfResponse = [3]string{"status", "contentType", "body"}
+
 // ReadJSON reads JSON into v.
 func (v *Response) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "status":
-			codec.Int(r, &v.Status)
-		case "contentType":
+	for i2 := r.Begin(fieldsOfResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfResponse[:], i2) {
+		switch i2 {
+		case 0: // status
+			r.Int(&v.Status)
+		case 1: // contentType
 			r.String(&v.ContentType)
-		case "body":
+		case 2: // body
 			r.String(&v.Body)
-		default:
-			if known4 := codec.Fold(name2, "status,contentType,body"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }

@@ -10,30 +10,22 @@ import (
 func (v CommitRequest) CodecType() string { return "blob.CommitRequest" }
 
 // WriteJSON writes v as JSON.
-func (v CommitRequest) WriteJSON(w *codec.Writer) {
+func (v CommitRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *CommitRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"handle\":")
-	w.Int(int64(v.Handle))
+	w.Number(",\"handle\":", int64(v.Handle), false)
 	w.Object(at1)
 }
 
+var fieldsOfCommitRequest = [1]string{"handle"}
+
 // ReadJSON reads JSON into v.
 func (v *CommitRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "handle":
-			codec.Int(r, &v.Handle)
-		default:
-			if known4 := codec.Fold(name2, "handle"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+	for i2 := r.Begin(fieldsOfCommitRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfCommitRequest[:], i2) {
+		switch i2 {
+		case 0: // handle
+			r.Int64(&v.Handle)
 		}
 	}
 }
@@ -42,30 +34,22 @@ func (v *CommitRequest) ReadJSON(r *codec.Reader) {
 func (v CreateResponse) CodecType() string { return "blob.CreateResponse" }
 
 // WriteJSON writes v as JSON.
-func (v CreateResponse) WriteJSON(w *codec.Writer) {
+func (v CreateResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *CreateResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"handle\":")
-	w.Int(int64(v.Handle))
+	w.Number(",\"handle\":", int64(v.Handle), false)
 	w.Object(at1)
 }
 
+var fieldsOfCreateResponse = [1]string{"handle"}
+
 // ReadJSON reads JSON into v.
 func (v *CreateResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "handle":
-			codec.Int(r, &v.Handle)
-		default:
-			if known4 := codec.Fold(name2, "handle"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+	for i2 := r.Begin(fieldsOfCreateResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfCreateResponse[:], i2) {
+		switch i2 {
+		case 0: // handle
+			r.Int64(&v.Handle)
 		}
 	}
 }
@@ -74,30 +58,22 @@ func (v *CreateResponse) ReadJSON(r *codec.Reader) {
 func (v DeleteRequest) CodecType() string { return "blob.DeleteRequest" }
 
 // WriteJSON writes v as JSON.
-func (v DeleteRequest) WriteJSON(w *codec.Writer) {
+func (v DeleteRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *DeleteRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"key\":")
-	w.String(v.Key)
+	w.Text(",\"key\":", v.Key, false)
 	w.Object(at1)
 }
 
+var fieldsOfDeleteRequest = [1]string{"key"}
+
 // ReadJSON reads JSON into v.
 func (v *DeleteRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "key":
+	for i2 := r.Begin(fieldsOfDeleteRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfDeleteRequest[:], i2) {
+		switch i2 {
+		case 0: // key
 			r.String(&v.Key)
-		default:
-			if known4 := codec.Fold(name2, "key"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -106,42 +82,28 @@ func (v *DeleteRequest) ReadJSON(r *codec.Reader) {
 func (v GetRequest) CodecType() string { return "blob.GetRequest" }
 
 // WriteJSON writes v as JSON.
-func (v GetRequest) WriteJSON(w *codec.Writer) {
+func (v GetRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *GetRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"key\":")
-	w.String(v.Key)
-	if v.Offset != 0 {
-		w.Raw(",\"offset\":")
-		w.Int(int64(v.Offset))
-	}
-	if v.Length != 0 {
-		w.Raw(",\"length\":")
-		w.Int(int64(v.Length))
-	}
+	w.Text(",\"key\":", v.Key, false)
+	w.Number(",\"offset\":", int64(v.Offset), true)
+	w.Number(",\"length\":", int64(v.Length), true)
 	w.Object(at1)
 }
 
+var fieldsOfGetRequest = [3]string{"key", "offset", "length"}
+
 // ReadJSON reads JSON into v.
 func (v *GetRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "key":
+	for i2 := r.Begin(fieldsOfGetRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfGetRequest[:], i2) {
+		switch i2 {
+		case 0: // key
 			r.String(&v.Key)
-		case "offset":
-			codec.Int(r, &v.Offset)
-		case "length":
-			codec.Int(r, &v.Length)
-		default:
-			if known4 := codec.Fold(name2, "key,offset,length"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+		case 1: // offset
+			r.Int64(&v.Offset)
+		case 2: // length
+			r.Int64(&v.Length)
 		}
 	}
 }
@@ -150,44 +112,28 @@ func (v *GetRequest) ReadJSON(r *codec.Reader) {
 func (v ListRequest) CodecType() string { return "blob.ListRequest" }
 
 // WriteJSON writes v as JSON.
-func (v ListRequest) WriteJSON(w *codec.Writer) {
+func (v ListRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *ListRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	if v.Prefix != "" {
-		w.Raw(",\"prefix\":")
-		w.String(v.Prefix)
-	}
-	if v.After != "" {
-		w.Raw(",\"after\":")
-		w.String(v.After)
-	}
-	if v.Limit != 0 {
-		w.Raw(",\"limit\":")
-		w.Int(int64(v.Limit))
-	}
+	w.Text(",\"prefix\":", v.Prefix, true)
+	w.Text(",\"after\":", v.After, true)
+	w.Number(",\"limit\":", int64(v.Limit), true)
 	w.Object(at1)
 }
 
+var fieldsOfListRequest = [3]string{"prefix", "after", "limit"}
+
 // ReadJSON reads JSON into v.
 func (v *ListRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "prefix":
+	for i2 := r.Begin(fieldsOfListRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfListRequest[:], i2) {
+		switch i2 {
+		case 0: // prefix
 			r.String(&v.Prefix)
-		case "after":
+		case 1: // after
 			r.String(&v.After)
-		case "limit":
-			codec.Int(r, &v.Limit)
-		default:
-			if known4 := codec.Fold(name2, "prefix,after,limit"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+		case 2: // limit
+			r.Int(&v.Limit)
 		}
 	}
 }
@@ -196,7 +142,9 @@ func (v *ListRequest) ReadJSON(r *codec.Reader) {
 func (v ListResponse) CodecType() string { return "blob.ListResponse" }
 
 // WriteJSON writes v as JSON.
-func (v ListResponse) WriteJSON(w *codec.Writer) {
+func (v ListResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *ListResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"objects\":")
 	if v.Objects == nil {
@@ -205,46 +153,34 @@ func (v ListResponse) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Objects {
 			w.Comma()
-			v.Objects[i3].WriteJSON(w)
+			v.Objects[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
-	if v.Next != "" {
-		w.Raw(",\"next\":")
-		w.String(v.Next)
-	}
+	w.Text(",\"next\":", v.Next, true)
 	w.Object(at1)
 }
 
+var fieldsOfListResponse = [2]string{"objects", "next"}
+
 // ReadJSON reads JSON into v.
 func (v *ListResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "objects":
+	for i4 := r.Begin(fieldsOfListResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfListResponse[:], i4) {
+		switch i4 {
+		case 0: // objects
 			if r.Null() {
 				v.Objects = nil
 			} else {
-				s7, n8 := v.Objects, 0
+				s5, n6 := v.Objects, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Objects = codec.Cut(s7, n8)
+				v.Objects = codec.Cut(s5, n6)
 			}
-		case "next":
+		case 1: // next
 			r.String(&v.Next)
-		default:
-			if known6 := codec.Fold(name4, "objects,next"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -253,46 +189,34 @@ func (v *ListResponse) ReadJSON(r *codec.Reader) {
 func (v Object) CodecType() string { return "blob.Object" }
 
 // WriteJSON writes v as JSON.
-func (v Object) WriteJSON(w *codec.Writer) {
+func (v Object) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Object) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"key\":")
-	w.String(v.Key)
-	w.Raw(",\"size\":")
-	w.Int(int64(v.Size))
-	w.Raw(",\"etag\":")
-	w.String(v.ETag)
-	w.Raw(",\"contentType\":")
-	w.String(v.ContentType)
-	w.Raw(",\"modified\":")
-	w.String(v.Modified)
+	w.Text(",\"key\":", v.Key, false)
+	w.Number(",\"size\":", int64(v.Size), false)
+	w.Text(",\"etag\":", v.ETag, false)
+	w.Text(",\"contentType\":", v.ContentType, false)
+	w.Text(",\"modified\":", v.Modified, false)
 	w.Object(at1)
 }
 
+var fieldsOfObject = [5]string{"key", "size", "etag", "contentType", "modified"}
+
 // ReadJSON reads JSON into v.
 func (v *Object) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "key":
+	for i2 := r.Begin(fieldsOfObject[:]); i2 >= 0; i2 = r.Next(fieldsOfObject[:], i2) {
+		switch i2 {
+		case 0: // key
 			r.String(&v.Key)
-		case "size":
-			codec.Int(r, &v.Size)
-		case "etag":
+		case 1: // size
+			r.Int64(&v.Size)
+		case 2: // etag
 			r.String(&v.ETag)
-		case "contentType":
+		case 3: // contentType
 			r.String(&v.ContentType)
-		case "modified":
+		case 4: // modified
 			r.String(&v.Modified)
-		default:
-			if known4 := codec.Fold(name2, "key,size,etag,contentType,modified"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -301,34 +225,26 @@ func (v *Object) ReadJSON(r *codec.Reader) {
 func (v OpenResponse) CodecType() string { return "blob.OpenResponse" }
 
 // WriteJSON writes v as JSON.
-func (v OpenResponse) WriteJSON(w *codec.Writer) {
+func (v OpenResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *OpenResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"object\":")
-	v.Object.WriteJSON(w)
-	w.Raw(",\"handle\":")
-	w.Int(int64(v.Handle))
+	v.Object.writeJSON(w)
+	w.Number(",\"handle\":", int64(v.Handle), false)
 	w.Object(at1)
 }
 
+var fieldsOfOpenResponse = [2]string{"object", "handle"}
+
 // ReadJSON reads JSON into v.
 func (v *OpenResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "object":
+	for i2 := r.Begin(fieldsOfOpenResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfOpenResponse[:], i2) {
+		switch i2 {
+		case 0: // object
 			v.Object.ReadJSON(r)
-		case "handle":
-			codec.Int(r, &v.Handle)
-		default:
-			if known4 := codec.Fold(name2, "object,handle"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+		case 1: // handle
+			r.Int64(&v.Handle)
 		}
 	}
 }
@@ -337,42 +253,28 @@ func (v *OpenResponse) ReadJSON(r *codec.Reader) {
 func (v PutRequest) CodecType() string { return "blob.PutRequest" }
 
 // WriteJSON writes v as JSON.
-func (v PutRequest) WriteJSON(w *codec.Writer) {
+func (v PutRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *PutRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"key\":")
-	w.String(v.Key)
-	if v.ContentType != "" {
-		w.Raw(",\"contentType\":")
-		w.String(v.ContentType)
-	}
-	if v.IfMatch != "" {
-		w.Raw(",\"ifMatch\":")
-		w.String(v.IfMatch)
-	}
+	w.Text(",\"key\":", v.Key, false)
+	w.Text(",\"contentType\":", v.ContentType, true)
+	w.Text(",\"ifMatch\":", v.IfMatch, true)
 	w.Object(at1)
 }
 
+var fieldsOfPutRequest = [3]string{"key", "contentType", "ifMatch"}
+
 // ReadJSON reads JSON into v.
 func (v *PutRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "key":
+	for i2 := r.Begin(fieldsOfPutRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfPutRequest[:], i2) {
+		switch i2 {
+		case 0: // key
 			r.String(&v.Key)
-		case "contentType":
+		case 1: // contentType
 			r.String(&v.ContentType)
-		case "ifMatch":
+		case 2: // ifMatch
 			r.String(&v.IfMatch)
-		default:
-			if known4 := codec.Fold(name2, "key,contentType,ifMatch"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -381,30 +283,22 @@ func (v *PutRequest) ReadJSON(r *codec.Reader) {
 func (v StatRequest) CodecType() string { return "blob.StatRequest" }
 
 // WriteJSON writes v as JSON.
-func (v StatRequest) WriteJSON(w *codec.Writer) {
+func (v StatRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *StatRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"key\":")
-	w.String(v.Key)
+	w.Text(",\"key\":", v.Key, false)
 	w.Object(at1)
 }
 
+var fieldsOfStatRequest = [1]string{"key"}
+
 // ReadJSON reads JSON into v.
 func (v *StatRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "key":
+	for i2 := r.Begin(fieldsOfStatRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfStatRequest[:], i2) {
+		switch i2 {
+		case 0: // key
 			r.String(&v.Key)
-		default:
-			if known4 := codec.Fold(name2, "key"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -413,29 +307,28 @@ func (v *StatRequest) ReadJSON(r *codec.Reader) {
 func (v StatResponse) CodecType() string { return "blob.StatResponse" }
 
 // WriteJSON writes v as JSON.
-func (v StatResponse) WriteJSON(w *codec.Writer) {
+func (v StatResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *StatResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	if v.Object != nil {
 		w.Raw(",\"object\":")
 		if v.Object == nil {
 			w.Null()
 		} else {
-			(*v.Object).WriteJSON(w)
+			(*v.Object).writeJSON(w)
 		}
 	}
 	w.Object(at1)
 }
 
+var fieldsOfStatResponse = [1]string{"object"}
+
 // ReadJSON reads JSON into v.
 func (v *StatResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "object":
+	for i2 := r.Begin(fieldsOfStatResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfStatResponse[:], i2) {
+		switch i2 {
+		case 0: // object
 			if r.Null() {
 				v.Object = nil
 			} else {
@@ -444,12 +337,6 @@ func (v *StatResponse) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Object).ReadJSON(r)
 			}
-		default:
-			if known4 := codec.Fold(name2, "object"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }

@@ -10,30 +10,22 @@ import (
 func (v GetResponse) CodecType() string { return "cache.GetResponse" }
 
 // WriteJSON writes v as JSON.
-func (v GetResponse) WriteJSON(w *codec.Writer) {
+func (v GetResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *GetResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"found\":")
-	w.Bool(v.Found)
+	w.Truth(",\"found\":", v.Found, false)
 	w.Object(at1)
 }
 
+var fieldsOfGetResponse = [1]string{"found"}
+
 // ReadJSON reads JSON into v.
 func (v *GetResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "found":
+	for i2 := r.Begin(fieldsOfGetResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfGetResponse[:], i2) {
+		switch i2 {
+		case 0: // found
 			r.Bool(&v.Found)
-		default:
-			if known4 := codec.Fold(name2, "found"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -42,40 +34,28 @@ func (v *GetResponse) ReadJSON(r *codec.Reader) {
 func (v IncrRequest) CodecType() string { return "cache.IncrRequest" }
 
 // WriteJSON writes v as JSON.
-func (v IncrRequest) WriteJSON(w *codec.Writer) {
+func (v IncrRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *IncrRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"key\":")
-	w.String(v.Key)
-	w.Raw(",\"by\":")
-	w.Int(int64(v.By))
-	if v.TTLSeconds != 0 {
-		w.Raw(",\"ttlSeconds\":")
-		w.Int(int64(v.TTLSeconds))
-	}
+	w.Text(",\"key\":", v.Key, false)
+	w.Number(",\"by\":", int64(v.By), false)
+	w.Number(",\"ttlSeconds\":", int64(v.TTLSeconds), true)
 	w.Object(at1)
 }
 
+var fieldsOfIncrRequest = [3]string{"key", "by", "ttlSeconds"}
+
 // ReadJSON reads JSON into v.
 func (v *IncrRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "key":
+	for i2 := r.Begin(fieldsOfIncrRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfIncrRequest[:], i2) {
+		switch i2 {
+		case 0: // key
 			r.String(&v.Key)
-		case "by":
-			codec.Int(r, &v.By)
-		case "ttlSeconds":
-			codec.Int(r, &v.TTLSeconds)
-		default:
-			if known4 := codec.Fold(name2, "key,by,ttlSeconds"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+		case 1: // by
+			r.Int64(&v.By)
+		case 2: // ttlSeconds
+			r.Int(&v.TTLSeconds)
 		}
 	}
 }
@@ -84,30 +64,22 @@ func (v *IncrRequest) ReadJSON(r *codec.Reader) {
 func (v IncrResponse) CodecType() string { return "cache.IncrResponse" }
 
 // WriteJSON writes v as JSON.
-func (v IncrResponse) WriteJSON(w *codec.Writer) {
+func (v IncrResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *IncrResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"value\":")
-	w.Int(int64(v.Value))
+	w.Number(",\"value\":", int64(v.Value), false)
 	w.Object(at1)
 }
 
+var fieldsOfIncrResponse = [1]string{"value"}
+
 // ReadJSON reads JSON into v.
 func (v *IncrResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "value":
-			codec.Int(r, &v.Value)
-		default:
-			if known4 := codec.Fold(name2, "value"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+	for i2 := r.Begin(fieldsOfIncrResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfIncrResponse[:], i2) {
+		switch i2 {
+		case 0: // value
+			r.Int64(&v.Value)
 		}
 	}
 }
@@ -116,30 +88,22 @@ func (v *IncrResponse) ReadJSON(r *codec.Reader) {
 func (v KeyRequest) CodecType() string { return "cache.KeyRequest" }
 
 // WriteJSON writes v as JSON.
-func (v KeyRequest) WriteJSON(w *codec.Writer) {
+func (v KeyRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *KeyRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"key\":")
-	w.String(v.Key)
+	w.Text(",\"key\":", v.Key, false)
 	w.Object(at1)
 }
 
+var fieldsOfKeyRequest = [1]string{"key"}
+
 // ReadJSON reads JSON into v.
 func (v *KeyRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "key":
+	for i2 := r.Begin(fieldsOfKeyRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfKeyRequest[:], i2) {
+		switch i2 {
+		case 0: // key
 			r.String(&v.Key)
-		default:
-			if known4 := codec.Fold(name2, "key"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -148,42 +112,28 @@ func (v *KeyRequest) ReadJSON(r *codec.Reader) {
 func (v LockRequest) CodecType() string { return "cache.LockRequest" }
 
 // WriteJSON writes v as JSON.
-func (v LockRequest) WriteJSON(w *codec.Writer) {
+func (v LockRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *LockRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"key\":")
-	w.String(v.Key)
-	if v.LockSeconds != 0 {
-		w.Raw(",\"lockSeconds\":")
-		w.Int(int64(v.LockSeconds))
-	}
-	if v.WaitMillis != 0 {
-		w.Raw(",\"waitMillis\":")
-		w.Int(int64(v.WaitMillis))
-	}
+	w.Text(",\"key\":", v.Key, false)
+	w.Number(",\"lockSeconds\":", int64(v.LockSeconds), true)
+	w.Number(",\"waitMillis\":", int64(v.WaitMillis), true)
 	w.Object(at1)
 }
 
+var fieldsOfLockRequest = [3]string{"key", "lockSeconds", "waitMillis"}
+
 // ReadJSON reads JSON into v.
 func (v *LockRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "key":
+	for i2 := r.Begin(fieldsOfLockRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfLockRequest[:], i2) {
+		switch i2 {
+		case 0: // key
 			r.String(&v.Key)
-		case "lockSeconds":
-			codec.Int(r, &v.LockSeconds)
-		case "waitMillis":
-			codec.Int(r, &v.WaitMillis)
-		default:
-			if known4 := codec.Fold(name2, "key,lockSeconds,waitMillis"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+		case 1: // lockSeconds
+			r.Int(&v.LockSeconds)
+		case 2: // waitMillis
+			r.Int(&v.WaitMillis)
 		}
 	}
 }
@@ -192,36 +142,25 @@ func (v *LockRequest) ReadJSON(r *codec.Reader) {
 func (v LockResponse) CodecType() string { return "cache.LockResponse" }
 
 // WriteJSON writes v as JSON.
-func (v LockResponse) WriteJSON(w *codec.Writer) {
+func (v LockResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *LockResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"found\":")
-	w.Bool(v.Found)
-	if v.Lock != "" {
-		w.Raw(",\"lock\":")
-		w.String(v.Lock)
-	}
+	w.Truth(",\"found\":", v.Found, false)
+	w.Text(",\"lock\":", v.Lock, true)
 	w.Object(at1)
 }
 
+var fieldsOfLockResponse = [2]string{"found", "lock"}
+
 // ReadJSON reads JSON into v.
 func (v *LockResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "found":
+	for i2 := r.Begin(fieldsOfLockResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfLockResponse[:], i2) {
+		switch i2 {
+		case 0: // found
 			r.Bool(&v.Found)
-		case "lock":
+		case 1: // lock
 			r.String(&v.Lock)
-		default:
-			if known4 := codec.Fold(name2, "found,lock"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -230,42 +169,28 @@ func (v *LockResponse) ReadJSON(r *codec.Reader) {
 func (v SetRequest) CodecType() string { return "cache.SetRequest" }
 
 // WriteJSON writes v as JSON.
-func (v SetRequest) WriteJSON(w *codec.Writer) {
+func (v SetRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *SetRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"key\":")
-	w.String(v.Key)
-	if v.TTLSeconds != 0 {
-		w.Raw(",\"ttlSeconds\":")
-		w.Int(int64(v.TTLSeconds))
-	}
-	if v.Lock != "" {
-		w.Raw(",\"lock\":")
-		w.String(v.Lock)
-	}
+	w.Text(",\"key\":", v.Key, false)
+	w.Number(",\"ttlSeconds\":", int64(v.TTLSeconds), true)
+	w.Text(",\"lock\":", v.Lock, true)
 	w.Object(at1)
 }
 
+var fieldsOfSetRequest = [3]string{"key", "ttlSeconds", "lock"}
+
 // ReadJSON reads JSON into v.
 func (v *SetRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "key":
+	for i2 := r.Begin(fieldsOfSetRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfSetRequest[:], i2) {
+		switch i2 {
+		case 0: // key
 			r.String(&v.Key)
-		case "ttlSeconds":
-			codec.Int(r, &v.TTLSeconds)
-		case "lock":
+		case 1: // ttlSeconds
+			r.Int(&v.TTLSeconds)
+		case 2: // lock
 			r.String(&v.Lock)
-		default:
-			if known4 := codec.Fold(name2, "key,ttlSeconds,lock"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }

@@ -10,30 +10,22 @@ import (
 func (v GetRequest) CodecType() string { return "catalog.GetRequest" }
 
 // WriteJSON writes v as JSON.
-func (v GetRequest) WriteJSON(w *codec.Writer) {
+func (v GetRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *GetRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"ref\":")
-	w.String(v.Ref)
+	w.Text(",\"ref\":", v.Ref, false)
 	w.Object(at1)
 }
 
+var fieldsOfGetRequest = [1]string{"ref"}
+
 // ReadJSON reads JSON into v.
 func (v *GetRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "ref":
+	for i2 := r.Begin(fieldsOfGetRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfGetRequest[:], i2) {
+		switch i2 {
+		case 0: // ref
 			r.String(&v.Ref)
-		default:
-			if known4 := codec.Fold(name2, "ref"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -42,30 +34,22 @@ func (v *GetRequest) ReadJSON(r *codec.Reader) {
 func (v GetResponse) CodecType() string { return "catalog.GetResponse" }
 
 // WriteJSON writes v as JSON.
-func (v GetResponse) WriteJSON(w *codec.Writer) {
+func (v GetResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *GetResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"entity\":")
-	w.Document(v.Entity)
+	w.JSON(",\"entity\":", v.Entity, false)
 	w.Object(at1)
 }
 
+var fieldsOfGetResponse = [1]string{"entity"}
+
 // ReadJSON reads JSON into v.
 func (v *GetResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "entity":
+	for i2 := r.Begin(fieldsOfGetResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfGetResponse[:], i2) {
+		switch i2 {
+		case 0: // entity
 			r.Document(&v.Entity)
-		default:
-			if known4 := codec.Fold(name2, "entity"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -74,7 +58,9 @@ func (v *GetResponse) ReadJSON(r *codec.Reader) {
 func (v ListRequest) CodecType() string { return "catalog.ListRequest" }
 
 // WriteJSON writes v as JSON.
-func (v ListRequest) WriteJSON(w *codec.Writer) {
+func (v ListRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *ListRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	if len(v.Filter) > 0 {
 		w.Raw(",\"filter\":")
@@ -84,41 +70,33 @@ func (v ListRequest) WriteJSON(w *codec.Writer) {
 			at2 := w.Open()
 			for _, name3 := range codec.Names(v.Filter) {
 				w.Name(string(name3))
-				if v.Filter[name3] == nil {
+				elem4 := v.Filter[name3]
+				if elem4 == nil {
 					w.Null()
 				} else {
-					at4 := w.Open()
-					for i5 := range v.Filter[name3] {
+					at5 := w.Open()
+					for i6 := range elem4 {
 						w.Comma()
-						w.String(v.Filter[name3][i5])
+						w.String(elem4[i6])
 					}
-					w.Array(at4)
+					w.Array(at5)
 				}
 			}
 			w.Object(at2)
 		}
 	}
-	if v.Cursor != "" {
-		w.Raw(",\"cursor\":")
-		w.String(v.Cursor)
-	}
-	if v.Limit != 0 {
-		w.Raw(",\"limit\":")
-		w.Int(int64(v.Limit))
-	}
+	w.Text(",\"cursor\":", v.Cursor, true)
+	w.Number(",\"limit\":", int64(v.Limit), true)
 	w.Object(at1)
 }
 
+var fieldsOfListRequest = [3]string{"filter", "cursor", "limit"}
+
 // ReadJSON reads JSON into v.
 func (v *ListRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name6 := r.Name()
-	again7:
-		switch name6 {
-		case "filter":
+	for i7 := r.Begin(fieldsOfListRequest[:]); i7 >= 0; i7 = r.Next(fieldsOfListRequest[:], i7) {
+		switch i7 {
+		case 0: // filter
 			if r.Null() {
 				v.Filter = nil
 			} else {
@@ -126,32 +104,16 @@ func (v *ListRequest) ReadJSON(r *codec.Reader) {
 					v.Filter = make(map[string][]string)
 				}
 				for more := r.Object(); more; more = r.NextField() {
-					name9 := r.Name()
-					var elem10 []string
-					if r.Null() {
-						elem10 = nil
-					} else {
-						s11, n12 := elem10, 0
-						for more := r.Array(); more; more = r.NextElement() {
-							s11 = codec.Slot(s11, n12)
-							r.String(&s11[n12])
-							n12++
-						}
-						elem10 = codec.Cut(s11, n12)
-					}
-					v.Filter[string(name9)] = elem10
+					name8 := r.Name()
+					var elem9 []string
+					r.Texts(&elem9)
+					v.Filter[string(name8)] = elem9
 				}
 			}
-		case "cursor":
+		case 1: // cursor
 			r.String(&v.Cursor)
-		case "limit":
-			codec.Int(r, &v.Limit)
-		default:
-			if known8 := codec.Fold(name6, "filter,cursor,limit"); known8 != "" {
-				name6 = known8
-				goto again7
-			}
-			r.Skip()
+		case 2: // limit
+			r.Int(&v.Limit)
 		}
 	}
 }
@@ -160,7 +122,9 @@ func (v *ListRequest) ReadJSON(r *codec.Reader) {
 func (v ListResponse) CodecType() string { return "catalog.ListResponse" }
 
 // WriteJSON writes v as JSON.
-func (v ListResponse) WriteJSON(w *codec.Writer) {
+func (v ListResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *ListResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"entities\":")
 	if v.Entities == nil {
@@ -173,42 +137,30 @@ func (v ListResponse) WriteJSON(w *codec.Writer) {
 		}
 		w.Array(at2)
 	}
-	if v.Next != "" {
-		w.Raw(",\"next\":")
-		w.String(v.Next)
-	}
+	w.Text(",\"next\":", v.Next, true)
 	w.Object(at1)
 }
 
+var fieldsOfListResponse = [2]string{"entities", "next"}
+
 // ReadJSON reads JSON into v.
 func (v *ListResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "entities":
+	for i4 := r.Begin(fieldsOfListResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfListResponse[:], i4) {
+		switch i4 {
+		case 0: // entities
 			if r.Null() {
 				v.Entities = nil
 			} else {
-				s7, n8 := v.Entities, 0
+				s5, n6 := v.Entities, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					r.Document(&s7[n8])
-					n8++
+					s5 = codec.Slot(s5, n6)
+					r.Document(&s5[n6])
+					n6++
 				}
-				v.Entities = codec.Cut(s7, n8)
+				v.Entities = codec.Cut(s5, n6)
 			}
-		case "next":
+		case 1: // next
 			r.String(&v.Next)
-		default:
-			if known6 := codec.Fold(name4, "entities,next"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }

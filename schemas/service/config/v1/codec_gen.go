@@ -10,55 +10,25 @@ import (
 func (v Response) CodecType() string { return "config.Response" }
 
 // WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) {
+func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Response) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"config\":")
-	w.Document(v.Config)
-	if len(v.Secrets) > 0 {
-		w.Raw(",\"secrets\":")
-		if v.Secrets == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for i3 := range v.Secrets {
-				w.Comma()
-				w.String(v.Secrets[i3])
-			}
-			w.Array(at2)
-		}
-	}
+	w.JSON(",\"config\":", v.Config, false)
+	w.Texts(",\"secrets\":", v.Secrets, true)
 	w.Object(at1)
 }
 
+var fieldsOfResponse = [2]string{"config", "secrets"}
+
 // ReadJSON reads JSON into v.
 func (v *Response) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "config":
+	for i2 := r.Begin(fieldsOfResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfResponse[:], i2) {
+		switch i2 {
+		case 0: // config
 			r.Document(&v.Config)
-		case "secrets":
-			if r.Null() {
-				v.Secrets = nil
-			} else {
-				s7, n8 := v.Secrets, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					r.String(&s7[n8])
-					n8++
-				}
-				v.Secrets = codec.Cut(s7, n8)
-			}
-		default:
-			if known6 := codec.Fold(name4, "config,secrets"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
+		case 1: // secrets
+			r.Texts(&v.Secrets)
 		}
 	}
 }

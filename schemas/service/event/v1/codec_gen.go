@@ -10,42 +10,28 @@ import (
 func (v Event) CodecType() string { return "event.Event" }
 
 // WriteJSON writes v as JSON.
-func (v Event) WriteJSON(w *codec.Writer) {
+func (v Event) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Event) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"topic\":")
-	w.String(v.Topic)
-	if v.Key != "" {
-		w.Raw(",\"key\":")
-		w.String(v.Key)
-	}
-	if len(v.Payload) > 0 {
-		w.Raw(",\"payload\":")
-		w.Document(v.Payload)
-	}
+	w.Text(",\"topic\":", v.Topic, false)
+	w.Text(",\"key\":", v.Key, true)
+	w.JSON(",\"payload\":", v.Payload, true)
 	w.Object(at1)
 }
 
+var fieldsOfEvent = [3]string{"topic", "key", "payload"}
+
 // ReadJSON reads JSON into v.
 func (v *Event) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "topic":
+	for i2 := r.Begin(fieldsOfEvent[:]); i2 >= 0; i2 = r.Next(fieldsOfEvent[:], i2) {
+		switch i2 {
+		case 0: // topic
 			r.String(&v.Topic)
-		case "key":
+		case 1: // key
 			r.String(&v.Key)
-		case "payload":
+		case 2: // payload
 			r.Document(&v.Payload)
-		default:
-			if known4 := codec.Fold(name2, "topic,key,payload"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -54,7 +40,9 @@ func (v *Event) ReadJSON(r *codec.Reader) {
 func (v PublishRequest) CodecType() string { return "event.PublishRequest" }
 
 // WriteJSON writes v as JSON.
-func (v PublishRequest) WriteJSON(w *codec.Writer) {
+func (v PublishRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *PublishRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"events\":")
 	if v.Events == nil {
@@ -63,40 +51,31 @@ func (v PublishRequest) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Events {
 			w.Comma()
-			v.Events[i3].WriteJSON(w)
+			v.Events[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfPublishRequest = [1]string{"events"}
+
 // ReadJSON reads JSON into v.
 func (v *PublishRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "events":
+	for i4 := r.Begin(fieldsOfPublishRequest[:]); i4 >= 0; i4 = r.Next(fieldsOfPublishRequest[:], i4) {
+		switch i4 {
+		case 0: // events
 			if r.Null() {
 				v.Events = nil
 			} else {
-				s7, n8 := v.Events, 0
+				s5, n6 := v.Events, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Events = codec.Cut(s7, n8)
+				v.Events = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "events"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -105,49 +84,22 @@ func (v *PublishRequest) ReadJSON(r *codec.Reader) {
 func (v PublishResponse) CodecType() string { return "event.PublishResponse" }
 
 // WriteJSON writes v as JSON.
-func (v PublishResponse) WriteJSON(w *codec.Writer) {
+func (v PublishResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *PublishResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"ids\":")
-	if v.IDs == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.IDs {
-			w.Comma()
-			w.String(v.IDs[i3])
-		}
-		w.Array(at2)
-	}
+	w.Texts(",\"ids\":", v.IDs, false)
 	w.Object(at1)
 }
 
+var fieldsOfPublishResponse = [1]string{"ids"}
+
 // ReadJSON reads JSON into v.
 func (v *PublishResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "ids":
-			if r.Null() {
-				v.IDs = nil
-			} else {
-				s7, n8 := v.IDs, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					r.String(&s7[n8])
-					n8++
-				}
-				v.IDs = codec.Cut(s7, n8)
-			}
-		default:
-			if known6 := codec.Fold(name4, "ids"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
+	for i2 := r.Begin(fieldsOfPublishResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfPublishResponse[:], i2) {
+		switch i2 {
+		case 0: // ids
+			r.Texts(&v.IDs)
 		}
 	}
 }

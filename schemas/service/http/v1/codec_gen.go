@@ -10,12 +10,12 @@ import (
 func (v Request) CodecType() string { return "http.Request" }
 
 // WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) {
+func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Request) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"method\":")
-	w.String(v.Method)
-	w.Raw(",\"url\":")
-	w.String(v.URL)
+	w.Text(",\"method\":", v.Method, false)
+	w.Text(",\"url\":", v.URL, false)
 	if len(v.Header) > 0 {
 		w.Raw(",\"header\":")
 		if v.Header == nil {
@@ -24,41 +24,36 @@ func (v Request) WriteJSON(w *codec.Writer) {
 			at2 := w.Open()
 			for _, name3 := range codec.Names(v.Header) {
 				w.Name(string(name3))
-				if v.Header[name3] == nil {
+				elem4 := v.Header[name3]
+				if elem4 == nil {
 					w.Null()
 				} else {
-					at4 := w.Open()
-					for i5 := range v.Header[name3] {
+					at5 := w.Open()
+					for i6 := range elem4 {
 						w.Comma()
-						w.String(v.Header[name3][i5])
+						w.String(elem4[i6])
 					}
-					w.Array(at4)
+					w.Array(at5)
 				}
 			}
 			w.Object(at2)
 		}
 	}
-	if len(v.Body) > 0 {
-		w.Raw(",\"body\":")
-		w.Base64(v.Body)
-	}
+	w.Blob(",\"body\":", v.Body, true)
 	w.Object(at1)
 }
 
+var fieldsOfRequest = [4]string{"method", "url", "header", "body"}
+
 // ReadJSON reads JSON into v.
 func (v *Request) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name6 := r.Name()
-	again7:
-		switch name6 {
-		case "method":
+	for i7 := r.Begin(fieldsOfRequest[:]); i7 >= 0; i7 = r.Next(fieldsOfRequest[:], i7) {
+		switch i7 {
+		case 0: // method
 			r.String(&v.Method)
-		case "url":
+		case 1: // url
 			r.String(&v.URL)
-		case "header":
+		case 2: // header
 			if r.Null() {
 				v.Header = nil
 			} else {
@@ -66,30 +61,14 @@ func (v *Request) ReadJSON(r *codec.Reader) {
 					v.Header = make(map[string][]string)
 				}
 				for more := r.Object(); more; more = r.NextField() {
-					name9 := r.Name()
-					var elem10 []string
-					if r.Null() {
-						elem10 = nil
-					} else {
-						s11, n12 := elem10, 0
-						for more := r.Array(); more; more = r.NextElement() {
-							s11 = codec.Slot(s11, n12)
-							r.String(&s11[n12])
-							n12++
-						}
-						elem10 = codec.Cut(s11, n12)
-					}
-					v.Header[string(name9)] = elem10
+					name8 := r.Name()
+					var elem9 []string
+					r.Texts(&elem9)
+					v.Header[string(name8)] = elem9
 				}
 			}
-		case "body":
+		case 3: // body
 			r.Base64(&v.Body)
-		default:
-			if known8 := codec.Fold(name6, "method,url,header,body"); known8 != "" {
-				name6 = known8
-				goto again7
-			}
-			r.Skip()
 		}
 	}
 }
@@ -98,10 +77,11 @@ func (v *Request) ReadJSON(r *codec.Reader) {
 func (v Response) CodecType() string { return "http.Response" }
 
 // WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) {
+func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Response) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"status\":")
-	w.Int(int64(v.Status))
+	w.Number(",\"status\":", int64(v.Status), false)
 	if len(v.Header) > 0 {
 		w.Raw(",\"header\":")
 		if v.Header == nil {
@@ -110,47 +90,36 @@ func (v Response) WriteJSON(w *codec.Writer) {
 			at2 := w.Open()
 			for _, name3 := range codec.Names(v.Header) {
 				w.Name(string(name3))
-				if v.Header[name3] == nil {
+				elem4 := v.Header[name3]
+				if elem4 == nil {
 					w.Null()
 				} else {
-					at4 := w.Open()
-					for i5 := range v.Header[name3] {
+					at5 := w.Open()
+					for i6 := range elem4 {
 						w.Comma()
-						w.String(v.Header[name3][i5])
+						w.String(elem4[i6])
 					}
-					w.Array(at4)
+					w.Array(at5)
 				}
 			}
 			w.Object(at2)
 		}
 	}
-	if len(v.Body) > 0 {
-		w.Raw(",\"body\":")
-		w.Base64(v.Body)
-	}
-	if v.Cached {
-		w.Raw(",\"cached\":")
-		w.Bool(v.Cached)
-	}
-	if v.AgeSeconds != 0 {
-		w.Raw(",\"ageSeconds\":")
-		w.Int(int64(v.AgeSeconds))
-	}
+	w.Blob(",\"body\":", v.Body, true)
+	w.Truth(",\"cached\":", v.Cached, true)
+	w.Number(",\"ageSeconds\":", int64(v.AgeSeconds), true)
 	w.Object(at1)
 }
 
+var fieldsOfResponse = [5]string{"status", "header", "body", "cached", "ageSeconds"}
+
 // ReadJSON reads JSON into v.
 func (v *Response) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name6 := r.Name()
-	again7:
-		switch name6 {
-		case "status":
-			codec.Int(r, &v.Status)
-		case "header":
+	for i7 := r.Begin(fieldsOfResponse[:]); i7 >= 0; i7 = r.Next(fieldsOfResponse[:], i7) {
+		switch i7 {
+		case 0: // status
+			r.Int(&v.Status)
+		case 1: // header
 			if r.Null() {
 				v.Header = nil
 			} else {
@@ -158,34 +127,18 @@ func (v *Response) ReadJSON(r *codec.Reader) {
 					v.Header = make(map[string][]string)
 				}
 				for more := r.Object(); more; more = r.NextField() {
-					name9 := r.Name()
-					var elem10 []string
-					if r.Null() {
-						elem10 = nil
-					} else {
-						s11, n12 := elem10, 0
-						for more := r.Array(); more; more = r.NextElement() {
-							s11 = codec.Slot(s11, n12)
-							r.String(&s11[n12])
-							n12++
-						}
-						elem10 = codec.Cut(s11, n12)
-					}
-					v.Header[string(name9)] = elem10
+					name8 := r.Name()
+					var elem9 []string
+					r.Texts(&elem9)
+					v.Header[string(name8)] = elem9
 				}
 			}
-		case "body":
+		case 2: // body
 			r.Base64(&v.Body)
-		case "cached":
+		case 3: // cached
 			r.Bool(&v.Cached)
-		case "ageSeconds":
-			codec.Int(r, &v.AgeSeconds)
-		default:
-			if known8 := codec.Fold(name6, "status,header,body,cached,ageSeconds"); known8 != "" {
-				name6 = known8
-				goto again7
-			}
-			r.Skip()
+		case 4: // ageSeconds
+			r.Int(&v.AgeSeconds)
 		}
 	}
 }

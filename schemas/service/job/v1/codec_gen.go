@@ -10,48 +10,31 @@ import (
 func (v EnqueueRequest) CodecType() string { return "job.EnqueueRequest" }
 
 // WriteJSON writes v as JSON.
-func (v EnqueueRequest) WriteJSON(w *codec.Writer) {
+func (v EnqueueRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *EnqueueRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"job\":")
-	w.String(v.Job)
-	if v.Key != "" {
-		w.Raw(",\"key\":")
-		w.String(v.Key)
-	}
-	if len(v.Payload) > 0 {
-		w.Raw(",\"payload\":")
-		w.Document(v.Payload)
-	}
-	if !v.RunAt.IsZero() {
-		w.Raw(",\"runAt\":")
-		w.Time(v.RunAt)
-	}
+	w.Text(",\"job\":", v.Job, false)
+	w.Text(",\"key\":", v.Key, true)
+	w.JSON(",\"payload\":", v.Payload, true)
+	w.Moment(",\"runAt\":", v.RunAt, true)
 	w.Object(at1)
 }
 
+var fieldsOfEnqueueRequest = [4]string{"job", "key", "payload", "runAt"}
+
 // ReadJSON reads JSON into v.
 func (v *EnqueueRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "job":
+	for i2 := r.Begin(fieldsOfEnqueueRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfEnqueueRequest[:], i2) {
+		switch i2 {
+		case 0: // job
 			r.String(&v.Job)
-		case "key":
+		case 1: // key
 			r.String(&v.Key)
-		case "payload":
+		case 2: // payload
 			r.Document(&v.Payload)
-		case "runAt":
+		case 3: // runAt
 			r.Time(&v.RunAt)
-		default:
-			if known4 := codec.Fold(name2, "job,key,payload,runAt"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -60,36 +43,25 @@ func (v *EnqueueRequest) ReadJSON(r *codec.Reader) {
 func (v EnqueueResponse) CodecType() string { return "job.EnqueueResponse" }
 
 // WriteJSON writes v as JSON.
-func (v EnqueueResponse) WriteJSON(w *codec.Writer) {
+func (v EnqueueResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *EnqueueResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"id\":")
-	w.String(v.ID)
-	if v.Existed {
-		w.Raw(",\"existed\":")
-		w.Bool(v.Existed)
-	}
+	w.Text(",\"id\":", v.ID, false)
+	w.Truth(",\"existed\":", v.Existed, true)
 	w.Object(at1)
 }
 
+var fieldsOfEnqueueResponse = [2]string{"id", "existed"}
+
 // ReadJSON reads JSON into v.
 func (v *EnqueueResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "id":
+	for i2 := r.Begin(fieldsOfEnqueueResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfEnqueueResponse[:], i2) {
+		switch i2 {
+		case 0: // id
 			r.String(&v.ID)
-		case "existed":
+		case 1: // existed
 			r.Bool(&v.Existed)
-		default:
-			if known4 := codec.Fold(name2, "id,existed"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -98,30 +70,22 @@ func (v *EnqueueResponse) ReadJSON(r *codec.Reader) {
 func (v IDRequest) CodecType() string { return "job.IDRequest" }
 
 // WriteJSON writes v as JSON.
-func (v IDRequest) WriteJSON(w *codec.Writer) {
+func (v IDRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *IDRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"id\":")
-	w.String(v.ID)
+	w.Text(",\"id\":", v.ID, false)
 	w.Object(at1)
 }
 
+var fieldsOfIDRequest = [1]string{"id"}
+
 // ReadJSON reads JSON into v.
 func (v *IDRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "id":
+	for i2 := r.Begin(fieldsOfIDRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfIDRequest[:], i2) {
+		switch i2 {
+		case 0: // id
 			r.String(&v.ID)
-		default:
-			if known4 := codec.Fold(name2, "id"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -130,38 +94,25 @@ func (v *IDRequest) ReadJSON(r *codec.Reader) {
 func (v ListRequest) CodecType() string { return "job.ListRequest" }
 
 // WriteJSON writes v as JSON.
-func (v ListRequest) WriteJSON(w *codec.Writer) {
+func (v ListRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *ListRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	if v.State != "" {
-		w.Raw(",\"state\":")
-		w.String(v.State)
-	}
-	if v.Limit != 0 {
-		w.Raw(",\"limit\":")
-		w.Int(int64(v.Limit))
-	}
+	w.Text(",\"state\":", v.State, true)
+	w.Number(",\"limit\":", int64(v.Limit), true)
 	w.Object(at1)
 }
 
+var fieldsOfListRequest = [2]string{"state", "limit"}
+
 // ReadJSON reads JSON into v.
 func (v *ListRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "state":
+	for i2 := r.Begin(fieldsOfListRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfListRequest[:], i2) {
+		switch i2 {
+		case 0: // state
 			r.String(&v.State)
-		case "limit":
-			codec.Int(r, &v.Limit)
-		default:
-			if known4 := codec.Fold(name2, "state,limit"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+		case 1: // limit
+			r.Int(&v.Limit)
 		}
 	}
 }
@@ -170,7 +121,9 @@ func (v *ListRequest) ReadJSON(r *codec.Reader) {
 func (v ListResponse) CodecType() string { return "job.ListResponse" }
 
 // WriteJSON writes v as JSON.
-func (v ListResponse) WriteJSON(w *codec.Writer) {
+func (v ListResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *ListResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"jobs\":")
 	if v.Jobs == nil {
@@ -179,40 +132,31 @@ func (v ListResponse) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Jobs {
 			w.Comma()
-			v.Jobs[i3].WriteJSON(w)
+			v.Jobs[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfListResponse = [1]string{"jobs"}
+
 // ReadJSON reads JSON into v.
 func (v *ListResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "jobs":
+	for i4 := r.Begin(fieldsOfListResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfListResponse[:], i4) {
+		switch i4 {
+		case 0: // jobs
 			if r.Null() {
 				v.Jobs = nil
 			} else {
-				s7, n8 := v.Jobs, 0
+				s5, n6 := v.Jobs, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Jobs = codec.Cut(s7, n8)
+				v.Jobs = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "jobs"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -221,40 +165,28 @@ func (v *ListResponse) ReadJSON(r *codec.Reader) {
 func (v ProgressRequest) CodecType() string { return "job.ProgressRequest" }
 
 // WriteJSON writes v as JSON.
-func (v ProgressRequest) WriteJSON(w *codec.Writer) {
+func (v ProgressRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *ProgressRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"id\":")
-	w.String(v.ID)
-	w.Raw(",\"percent\":")
-	w.Int(int64(v.Percent))
-	if v.Note != "" {
-		w.Raw(",\"note\":")
-		w.String(v.Note)
-	}
+	w.Text(",\"id\":", v.ID, false)
+	w.Number(",\"percent\":", int64(v.Percent), false)
+	w.Text(",\"note\":", v.Note, true)
 	w.Object(at1)
 }
 
+var fieldsOfProgressRequest = [3]string{"id", "percent", "note"}
+
 // ReadJSON reads JSON into v.
 func (v *ProgressRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "id":
+	for i2 := r.Begin(fieldsOfProgressRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfProgressRequest[:], i2) {
+		switch i2 {
+		case 0: // id
 			r.String(&v.ID)
-		case "percent":
-			codec.Int(r, &v.Percent)
-		case "note":
+		case 1: // percent
+			r.Int(&v.Percent)
+		case 2: // note
 			r.String(&v.Note)
-		default:
-			if known4 := codec.Fold(name2, "id,percent,note"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -263,88 +195,55 @@ func (v *ProgressRequest) ReadJSON(r *codec.Reader) {
 func (v Status) CodecType() string { return "job.Status" }
 
 // WriteJSON writes v as JSON.
-func (v Status) WriteJSON(w *codec.Writer) {
+func (v Status) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Status) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"id\":")
-	w.String(v.ID)
-	w.Raw(",\"job\":")
-	w.String(v.Job)
-	if v.Key != "" {
-		w.Raw(",\"key\":")
-		w.String(v.Key)
-	}
-	w.Raw(",\"state\":")
-	w.String(v.State)
-	w.Raw(",\"attempts\":")
-	w.Int(int64(v.Attempts))
-	if v.Percent != 0 {
-		w.Raw(",\"percent\":")
-		w.Int(int64(v.Percent))
-	}
-	if v.Note != "" {
-		w.Raw(",\"note\":")
-		w.String(v.Note)
-	}
-	if len(v.Result) > 0 {
-		w.Raw(",\"result\":")
-		w.Document(v.Result)
-	}
-	if v.Error != "" {
-		w.Raw(",\"error\":")
-		w.String(v.Error)
-	}
-	if !v.RunAt.IsZero() {
-		w.Raw(",\"runAt\":")
-		w.Time(v.RunAt)
-	}
-	w.Raw(",\"enqueuedAt\":")
-	w.Time(v.EnqueuedAt)
-	if !v.EndedAt.IsZero() {
-		w.Raw(",\"endedAt\":")
-		w.Time(v.EndedAt)
-	}
+	w.Text(",\"id\":", v.ID, false)
+	w.Text(",\"job\":", v.Job, false)
+	w.Text(",\"key\":", v.Key, true)
+	w.Text(",\"state\":", v.State, false)
+	w.Number(",\"attempts\":", int64(v.Attempts), false)
+	w.Number(",\"percent\":", int64(v.Percent), true)
+	w.Text(",\"note\":", v.Note, true)
+	w.JSON(",\"result\":", v.Result, true)
+	w.Text(",\"error\":", v.Error, true)
+	w.Moment(",\"runAt\":", v.RunAt, true)
+	w.Moment(",\"enqueuedAt\":", v.EnqueuedAt, false)
+	w.Moment(",\"endedAt\":", v.EndedAt, true)
 	w.Object(at1)
 }
 
+var fieldsOfStatus = [12]string{"id", "job", "key", "state", "attempts", "percent", "note", "result", "error", "runAt", "enqueuedAt", "endedAt"}
+
 // ReadJSON reads JSON into v.
 func (v *Status) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "id":
+	for i2 := r.Begin(fieldsOfStatus[:]); i2 >= 0; i2 = r.Next(fieldsOfStatus[:], i2) {
+		switch i2 {
+		case 0: // id
 			r.String(&v.ID)
-		case "job":
+		case 1: // job
 			r.String(&v.Job)
-		case "key":
+		case 2: // key
 			r.String(&v.Key)
-		case "state":
+		case 3: // state
 			r.String(&v.State)
-		case "attempts":
-			codec.Int(r, &v.Attempts)
-		case "percent":
-			codec.Int(r, &v.Percent)
-		case "note":
+		case 4: // attempts
+			r.Int(&v.Attempts)
+		case 5: // percent
+			r.Int(&v.Percent)
+		case 6: // note
 			r.String(&v.Note)
-		case "result":
+		case 7: // result
 			r.Document(&v.Result)
-		case "error":
+		case 8: // error
 			r.String(&v.Error)
-		case "runAt":
+		case 9: // runAt
 			r.Time(&v.RunAt)
-		case "enqueuedAt":
+		case 10: // enqueuedAt
 			r.Time(&v.EnqueuedAt)
-		case "endedAt":
+		case 11: // endedAt
 			r.Time(&v.EndedAt)
-		default:
-			if known4 := codec.Fold(name2, "id,job,key,state,attempts,percent,note,result,error,runAt,enqueuedAt,endedAt"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }

@@ -10,30 +10,22 @@ import (
 func (v DeleteRequest) CodecType() string { return "kv.DeleteRequest" }
 
 // WriteJSON writes v as JSON.
-func (v DeleteRequest) WriteJSON(w *codec.Writer) {
+func (v DeleteRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *DeleteRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"key\":")
-	w.String(v.Key)
+	w.Text(",\"key\":", v.Key, false)
 	w.Object(at1)
 }
 
+var fieldsOfDeleteRequest = [1]string{"key"}
+
 // ReadJSON reads JSON into v.
 func (v *DeleteRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "key":
+	for i2 := r.Begin(fieldsOfDeleteRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfDeleteRequest[:], i2) {
+		switch i2 {
+		case 0: // key
 			r.String(&v.Key)
-		default:
-			if known4 := codec.Fold(name2, "key"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -42,30 +34,22 @@ func (v *DeleteRequest) ReadJSON(r *codec.Reader) {
 func (v GetRequest) CodecType() string { return "kv.GetRequest" }
 
 // WriteJSON writes v as JSON.
-func (v GetRequest) WriteJSON(w *codec.Writer) {
+func (v GetRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *GetRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"key\":")
-	w.String(v.Key)
+	w.Text(",\"key\":", v.Key, false)
 	w.Object(at1)
 }
 
+var fieldsOfGetRequest = [1]string{"key"}
+
 // ReadJSON reads JSON into v.
 func (v *GetRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "key":
+	for i2 := r.Begin(fieldsOfGetRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfGetRequest[:], i2) {
+		switch i2 {
+		case 0: // key
 			r.String(&v.Key)
-		default:
-			if known4 := codec.Fold(name2, "key"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -74,36 +58,25 @@ func (v *GetRequest) ReadJSON(r *codec.Reader) {
 func (v GetResponse) CodecType() string { return "kv.GetResponse" }
 
 // WriteJSON writes v as JSON.
-func (v GetResponse) WriteJSON(w *codec.Writer) {
+func (v GetResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *GetResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"found\":")
-	w.Bool(v.Found)
-	if len(v.Value) > 0 {
-		w.Raw(",\"value\":")
-		w.Base64(v.Value)
-	}
+	w.Truth(",\"found\":", v.Found, false)
+	w.Blob(",\"value\":", v.Value, true)
 	w.Object(at1)
 }
 
+var fieldsOfGetResponse = [2]string{"found", "value"}
+
 // ReadJSON reads JSON into v.
 func (v *GetResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "found":
+	for i2 := r.Begin(fieldsOfGetResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfGetResponse[:], i2) {
+		switch i2 {
+		case 0: // found
 			r.Bool(&v.Found)
-		case "value":
+		case 1: // value
 			r.Base64(&v.Value)
-		default:
-			if known4 := codec.Fold(name2, "found,value"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -112,44 +85,28 @@ func (v *GetResponse) ReadJSON(r *codec.Reader) {
 func (v ListRequest) CodecType() string { return "kv.ListRequest" }
 
 // WriteJSON writes v as JSON.
-func (v ListRequest) WriteJSON(w *codec.Writer) {
+func (v ListRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *ListRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	if v.Prefix != "" {
-		w.Raw(",\"prefix\":")
-		w.String(v.Prefix)
-	}
-	if v.After != "" {
-		w.Raw(",\"after\":")
-		w.String(v.After)
-	}
-	if v.Limit != 0 {
-		w.Raw(",\"limit\":")
-		w.Int(int64(v.Limit))
-	}
+	w.Text(",\"prefix\":", v.Prefix, true)
+	w.Text(",\"after\":", v.After, true)
+	w.Number(",\"limit\":", int64(v.Limit), true)
 	w.Object(at1)
 }
 
+var fieldsOfListRequest = [3]string{"prefix", "after", "limit"}
+
 // ReadJSON reads JSON into v.
 func (v *ListRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "prefix":
+	for i2 := r.Begin(fieldsOfListRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfListRequest[:], i2) {
+		switch i2 {
+		case 0: // prefix
 			r.String(&v.Prefix)
-		case "after":
+		case 1: // after
 			r.String(&v.After)
-		case "limit":
-			codec.Int(r, &v.Limit)
-		default:
-			if known4 := codec.Fold(name2, "prefix,after,limit"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+		case 2: // limit
+			r.Int(&v.Limit)
 		}
 	}
 }
@@ -158,55 +115,25 @@ func (v *ListRequest) ReadJSON(r *codec.Reader) {
 func (v ListResponse) CodecType() string { return "kv.ListResponse" }
 
 // WriteJSON writes v as JSON.
-func (v ListResponse) WriteJSON(w *codec.Writer) {
+func (v ListResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *ListResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"keys\":")
-	if v.Keys == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Keys {
-			w.Comma()
-			w.String(v.Keys[i3])
-		}
-		w.Array(at2)
-	}
-	if v.Next != "" {
-		w.Raw(",\"next\":")
-		w.String(v.Next)
-	}
+	w.Texts(",\"keys\":", v.Keys, false)
+	w.Text(",\"next\":", v.Next, true)
 	w.Object(at1)
 }
 
+var fieldsOfListResponse = [2]string{"keys", "next"}
+
 // ReadJSON reads JSON into v.
 func (v *ListResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "keys":
-			if r.Null() {
-				v.Keys = nil
-			} else {
-				s7, n8 := v.Keys, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					r.String(&s7[n8])
-					n8++
-				}
-				v.Keys = codec.Cut(s7, n8)
-			}
-		case "next":
+	for i2 := r.Begin(fieldsOfListResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfListResponse[:], i2) {
+		switch i2 {
+		case 0: // keys
+			r.Texts(&v.Keys)
+		case 1: // next
 			r.String(&v.Next)
-		default:
-			if known6 := codec.Fold(name4, "keys,next"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -215,40 +142,28 @@ func (v *ListResponse) ReadJSON(r *codec.Reader) {
 func (v SetRequest) CodecType() string { return "kv.SetRequest" }
 
 // WriteJSON writes v as JSON.
-func (v SetRequest) WriteJSON(w *codec.Writer) {
+func (v SetRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *SetRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"key\":")
-	w.String(v.Key)
-	w.Raw(",\"value\":")
-	w.Base64(v.Value)
-	if v.TTLSeconds != 0 {
-		w.Raw(",\"ttlSeconds\":")
-		w.Int(int64(v.TTLSeconds))
-	}
+	w.Text(",\"key\":", v.Key, false)
+	w.Blob(",\"value\":", v.Value, false)
+	w.Number(",\"ttlSeconds\":", int64(v.TTLSeconds), true)
 	w.Object(at1)
 }
 
+var fieldsOfSetRequest = [3]string{"key", "value", "ttlSeconds"}
+
 // ReadJSON reads JSON into v.
 func (v *SetRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "key":
+	for i2 := r.Begin(fieldsOfSetRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfSetRequest[:], i2) {
+		switch i2 {
+		case 0: // key
 			r.String(&v.Key)
-		case "value":
+		case 1: // value
 			r.Base64(&v.Value)
-		case "ttlSeconds":
-			codec.Int(r, &v.TTLSeconds)
-		default:
-			if known4 := codec.Fold(name2, "key,value,ttlSeconds"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+		case 2: // ttlSeconds
+			r.Int(&v.TTLSeconds)
 		}
 	}
 }

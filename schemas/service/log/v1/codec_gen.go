@@ -10,61 +10,28 @@ import (
 func (v Line) CodecType() string { return "log.Line" }
 
 // WriteJSON writes v as JSON.
-func (v Line) WriteJSON(w *codec.Writer) {
+func (v Line) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Line) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"level\":")
-	w.String(v.Level)
-	w.Raw(",\"message\":")
-	w.String(v.Message)
-	if len(v.Fields) > 0 {
-		w.Raw(",\"fields\":")
-		if v.Fields == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Fields) {
-				w.Name(string(name3))
-				w.String(v.Fields[name3])
-			}
-			w.Object(at2)
-		}
-	}
+	w.Text(",\"level\":", v.Level, false)
+	w.Text(",\"message\":", v.Message, false)
+	w.TextMap(",\"fields\":", v.Fields, true)
 	w.Object(at1)
 }
 
+var fieldsOfLine = [3]string{"level", "message", "fields"}
+
 // ReadJSON reads JSON into v.
 func (v *Line) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "level":
+	for i2 := r.Begin(fieldsOfLine[:]); i2 >= 0; i2 = r.Next(fieldsOfLine[:], i2) {
+		switch i2 {
+		case 0: // level
 			r.String(&v.Level)
-		case "message":
+		case 1: // message
 			r.String(&v.Message)
-		case "fields":
-			if r.Null() {
-				v.Fields = nil
-			} else {
-				if v.Fields == nil {
-					v.Fields = make(map[string]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name7 := r.Name()
-					var elem8 string
-					r.String(&elem8)
-					v.Fields[string(name7)] = elem8
-				}
-			}
-		default:
-			if known6 := codec.Fold(name4, "level,message,fields"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
+		case 2: // fields
+			r.TextMap(&v.Fields)
 		}
 	}
 }

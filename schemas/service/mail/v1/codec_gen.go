@@ -10,121 +10,40 @@ import (
 func (v Message) CodecType() string { return "mail.Message" }
 
 // WriteJSON writes v as JSON.
-func (v Message) WriteJSON(w *codec.Writer) {
+func (v Message) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Message) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"to\":")
-	if v.To == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.To {
-			w.Comma()
-			w.String(v.To[i3])
-		}
-		w.Array(at2)
-	}
-	if len(v.Cc) > 0 {
-		w.Raw(",\"cc\":")
-		if v.Cc == nil {
-			w.Null()
-		} else {
-			at4 := w.Open()
-			for i5 := range v.Cc {
-				w.Comma()
-				w.String(v.Cc[i5])
-			}
-			w.Array(at4)
-		}
-	}
-	if v.ReplyTo != "" {
-		w.Raw(",\"replyTo\":")
-		w.String(v.ReplyTo)
-	}
-	w.Raw(",\"subject\":")
-	w.String(v.Subject)
-	w.Raw(",\"text\":")
-	w.String(v.Text)
-	if v.HTML != "" {
-		w.Raw(",\"html\":")
-		w.String(v.HTML)
-	}
-	if len(v.Data) > 0 {
-		w.Raw(",\"data\":")
-		if v.Data == nil {
-			w.Null()
-		} else {
-			at6 := w.Open()
-			for _, name7 := range codec.Names(v.Data) {
-				w.Name(string(name7))
-				w.String(v.Data[name7])
-			}
-			w.Object(at6)
-		}
-	}
+	w.Texts(",\"to\":", v.To, false)
+	w.Texts(",\"cc\":", v.Cc, true)
+	w.Text(",\"replyTo\":", v.ReplyTo, true)
+	w.Text(",\"subject\":", v.Subject, false)
+	w.Text(",\"text\":", v.Text, false)
+	w.Text(",\"html\":", v.HTML, true)
+	w.TextMap(",\"data\":", v.Data, true)
 	w.Object(at1)
 }
 
+var fieldsOfMessage = [7]string{"to", "cc", "replyTo", "subject", "text", "html", "data"}
+
 // ReadJSON reads JSON into v.
 func (v *Message) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name8 := r.Name()
-	again9:
-		switch name8 {
-		case "to":
-			if r.Null() {
-				v.To = nil
-			} else {
-				s11, n12 := v.To, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s11 = codec.Slot(s11, n12)
-					r.String(&s11[n12])
-					n12++
-				}
-				v.To = codec.Cut(s11, n12)
-			}
-		case "cc":
-			if r.Null() {
-				v.Cc = nil
-			} else {
-				s13, n14 := v.Cc, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s13 = codec.Slot(s13, n14)
-					r.String(&s13[n14])
-					n14++
-				}
-				v.Cc = codec.Cut(s13, n14)
-			}
-		case "replyTo":
+	for i2 := r.Begin(fieldsOfMessage[:]); i2 >= 0; i2 = r.Next(fieldsOfMessage[:], i2) {
+		switch i2 {
+		case 0: // to
+			r.Texts(&v.To)
+		case 1: // cc
+			r.Texts(&v.Cc)
+		case 2: // replyTo
 			r.String(&v.ReplyTo)
-		case "subject":
+		case 3: // subject
 			r.String(&v.Subject)
-		case "text":
+		case 4: // text
 			r.String(&v.Text)
-		case "html":
+		case 5: // html
 			r.String(&v.HTML)
-		case "data":
-			if r.Null() {
-				v.Data = nil
-			} else {
-				if v.Data == nil {
-					v.Data = make(map[string]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name15 := r.Name()
-					var elem16 string
-					r.String(&elem16)
-					v.Data[string(name15)] = elem16
-				}
-			}
-		default:
-			if known10 := codec.Fold(name8, "to,cc,replyTo,subject,text,html,data"); known10 != "" {
-				name8 = known10
-				goto again9
-			}
-			r.Skip()
+		case 6: // data
+			r.TextMap(&v.Data)
 		}
 	}
 }
@@ -133,30 +52,22 @@ func (v *Message) ReadJSON(r *codec.Reader) {
 func (v Receipt) CodecType() string { return "mail.Receipt" }
 
 // WriteJSON writes v as JSON.
-func (v Receipt) WriteJSON(w *codec.Writer) {
+func (v Receipt) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Receipt) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"id\":")
-	w.String(v.ID)
+	w.Text(",\"id\":", v.ID, false)
 	w.Object(at1)
 }
 
+var fieldsOfReceipt = [1]string{"id"}
+
 // ReadJSON reads JSON into v.
 func (v *Receipt) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "id":
+	for i2 := r.Begin(fieldsOfReceipt[:]); i2 >= 0; i2 = r.Next(fieldsOfReceipt[:], i2) {
+		switch i2 {
+		case 0: // id
 			r.String(&v.ID)
-		default:
-			if known4 := codec.Fold(name2, "id"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }

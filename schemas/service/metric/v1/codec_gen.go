@@ -10,61 +10,28 @@ import (
 func (v Point) CodecType() string { return "metric.Point" }
 
 // WriteJSON writes v as JSON.
-func (v Point) WriteJSON(w *codec.Writer) {
+func (v Point) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Point) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"metric\":")
-	w.String(v.Metric)
-	w.Raw(",\"value\":")
-	w.Float64(v.Value)
-	if len(v.Labels) > 0 {
-		w.Raw(",\"labels\":")
-		if v.Labels == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Labels) {
-				w.Name(string(name3))
-				w.String(v.Labels[name3])
-			}
-			w.Object(at2)
-		}
-	}
+	w.Text(",\"metric\":", v.Metric, false)
+	w.Float(",\"value\":", v.Value, false)
+	w.TextMap(",\"labels\":", v.Labels, true)
 	w.Object(at1)
 }
 
+var fieldsOfPoint = [3]string{"metric", "value", "labels"}
+
 // ReadJSON reads JSON into v.
 func (v *Point) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "metric":
+	for i2 := r.Begin(fieldsOfPoint[:]); i2 >= 0; i2 = r.Next(fieldsOfPoint[:], i2) {
+		switch i2 {
+		case 0: // metric
 			r.String(&v.Metric)
-		case "value":
+		case 1: // value
 			r.Float64(&v.Value)
-		case "labels":
-			if r.Null() {
-				v.Labels = nil
-			} else {
-				if v.Labels == nil {
-					v.Labels = make(map[string]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name7 := r.Name()
-					var elem8 string
-					r.String(&elem8)
-					v.Labels[string(name7)] = elem8
-				}
-			}
-		default:
-			if known6 := codec.Fold(name4, "metric,value,labels"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
+		case 2: // labels
+			r.TextMap(&v.Labels)
 		}
 	}
 }
@@ -73,7 +40,9 @@ func (v *Point) ReadJSON(r *codec.Reader) {
 func (v RecordRequest) CodecType() string { return "metric.RecordRequest" }
 
 // WriteJSON writes v as JSON.
-func (v RecordRequest) WriteJSON(w *codec.Writer) {
+func (v RecordRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *RecordRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"points\":")
 	if v.Points == nil {
@@ -82,40 +51,31 @@ func (v RecordRequest) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Points {
 			w.Comma()
-			v.Points[i3].WriteJSON(w)
+			v.Points[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfRecordRequest = [1]string{"points"}
+
 // ReadJSON reads JSON into v.
 func (v *RecordRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "points":
+	for i4 := r.Begin(fieldsOfRecordRequest[:]); i4 >= 0; i4 = r.Next(fieldsOfRecordRequest[:], i4) {
+		switch i4 {
+		case 0: // points
 			if r.Null() {
 				v.Points = nil
 			} else {
-				s7, n8 := v.Points, 0
+				s5, n6 := v.Points, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Points = codec.Cut(s7, n8)
+				v.Points = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "points"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }

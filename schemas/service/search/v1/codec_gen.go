@@ -10,66 +10,43 @@ import (
 func (v Hit) CodecType() string { return "search.Hit" }
 
 // WriteJSON writes v as JSON.
-func (v Hit) WriteJSON(w *codec.Writer) {
+func (v Hit) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Hit) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"ref\":")
-	w.String(v.Ref)
-	w.Raw(",\"kind\":")
-	w.String(v.Kind)
-	if v.Type != "" {
-		w.Raw(",\"type\":")
-		w.String(v.Type)
-	}
-	if v.Owner != "" {
-		w.Raw(",\"owner\":")
-		w.String(v.Owner)
-	}
-	if v.Lifecycle != "" {
-		w.Raw(",\"lifecycle\":")
-		w.String(v.Lifecycle)
-	}
-	w.Raw(",\"title\":")
-	w.String(v.Title)
-	if v.Description != "" {
-		w.Raw(",\"description\":")
-		w.String(v.Description)
-	}
-	w.Raw(",\"entity\":")
-	w.Document(v.Entity)
+	w.Text(",\"ref\":", v.Ref, false)
+	w.Text(",\"kind\":", v.Kind, false)
+	w.Text(",\"type\":", v.Type, true)
+	w.Text(",\"owner\":", v.Owner, true)
+	w.Text(",\"lifecycle\":", v.Lifecycle, true)
+	w.Text(",\"title\":", v.Title, false)
+	w.Text(",\"description\":", v.Description, true)
+	w.JSON(",\"entity\":", v.Entity, false)
 	w.Object(at1)
 }
 
+var fieldsOfHit = [8]string{"ref", "kind", "type", "owner", "lifecycle", "title", "description", "entity"}
+
 // ReadJSON reads JSON into v.
 func (v *Hit) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "ref":
+	for i2 := r.Begin(fieldsOfHit[:]); i2 >= 0; i2 = r.Next(fieldsOfHit[:], i2) {
+		switch i2 {
+		case 0: // ref
 			r.String(&v.Ref)
-		case "kind":
+		case 1: // kind
 			r.String(&v.Kind)
-		case "type":
+		case 2: // type
 			r.String(&v.Type)
-		case "owner":
+		case 3: // owner
 			r.String(&v.Owner)
-		case "lifecycle":
+		case 4: // lifecycle
 			r.String(&v.Lifecycle)
-		case "title":
+		case 5: // title
 			r.String(&v.Title)
-		case "description":
+		case 6: // description
 			r.String(&v.Description)
-		case "entity":
+		case 7: // entity
 			r.Document(&v.Entity)
-		default:
-			if known4 := codec.Fold(name2, "ref,kind,type,owner,lifecycle,title,description,entity"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -78,12 +55,11 @@ func (v *Hit) ReadJSON(r *codec.Reader) {
 func (v QueryRequest) CodecType() string { return "search.QueryRequest" }
 
 // WriteJSON writes v as JSON.
-func (v QueryRequest) WriteJSON(w *codec.Writer) {
+func (v QueryRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *QueryRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	if v.Text != "" {
-		w.Raw(",\"text\":")
-		w.String(v.Text)
-	}
+	w.Text(",\"text\":", v.Text, true)
 	if len(v.Filter) > 0 {
 		w.Raw(",\"filter\":")
 		if v.Filter == nil {
@@ -92,43 +68,35 @@ func (v QueryRequest) WriteJSON(w *codec.Writer) {
 			at2 := w.Open()
 			for _, name3 := range codec.Names(v.Filter) {
 				w.Name(string(name3))
-				if v.Filter[name3] == nil {
+				elem4 := v.Filter[name3]
+				if elem4 == nil {
 					w.Null()
 				} else {
-					at4 := w.Open()
-					for i5 := range v.Filter[name3] {
+					at5 := w.Open()
+					for i6 := range elem4 {
 						w.Comma()
-						w.String(v.Filter[name3][i5])
+						w.String(elem4[i6])
 					}
-					w.Array(at4)
+					w.Array(at5)
 				}
 			}
 			w.Object(at2)
 		}
 	}
-	if v.Limit != 0 {
-		w.Raw(",\"limit\":")
-		w.Int(int64(v.Limit))
-	}
-	if v.Cursor != "" {
-		w.Raw(",\"cursor\":")
-		w.String(v.Cursor)
-	}
+	w.Number(",\"limit\":", int64(v.Limit), true)
+	w.Text(",\"cursor\":", v.Cursor, true)
 	w.Object(at1)
 }
 
+var fieldsOfQueryRequest = [4]string{"text", "filter", "limit", "cursor"}
+
 // ReadJSON reads JSON into v.
 func (v *QueryRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name6 := r.Name()
-	again7:
-		switch name6 {
-		case "text":
+	for i7 := r.Begin(fieldsOfQueryRequest[:]); i7 >= 0; i7 = r.Next(fieldsOfQueryRequest[:], i7) {
+		switch i7 {
+		case 0: // text
 			r.String(&v.Text)
-		case "filter":
+		case 1: // filter
 			if r.Null() {
 				v.Filter = nil
 			} else {
@@ -136,32 +104,16 @@ func (v *QueryRequest) ReadJSON(r *codec.Reader) {
 					v.Filter = make(map[string][]string)
 				}
 				for more := r.Object(); more; more = r.NextField() {
-					name9 := r.Name()
-					var elem10 []string
-					if r.Null() {
-						elem10 = nil
-					} else {
-						s11, n12 := elem10, 0
-						for more := r.Array(); more; more = r.NextElement() {
-							s11 = codec.Slot(s11, n12)
-							r.String(&s11[n12])
-							n12++
-						}
-						elem10 = codec.Cut(s11, n12)
-					}
-					v.Filter[string(name9)] = elem10
+					name8 := r.Name()
+					var elem9 []string
+					r.Texts(&elem9)
+					v.Filter[string(name8)] = elem9
 				}
 			}
-		case "limit":
-			codec.Int(r, &v.Limit)
-		case "cursor":
+		case 2: // limit
+			r.Int(&v.Limit)
+		case 3: // cursor
 			r.String(&v.Cursor)
-		default:
-			if known8 := codec.Fold(name6, "text,filter,limit,cursor"); known8 != "" {
-				name6 = known8
-				goto again7
-			}
-			r.Skip()
 		}
 	}
 }
@@ -170,7 +122,9 @@ func (v *QueryRequest) ReadJSON(r *codec.Reader) {
 func (v QueryResponse) CodecType() string { return "search.QueryResponse" }
 
 // WriteJSON writes v as JSON.
-func (v QueryResponse) WriteJSON(w *codec.Writer) {
+func (v QueryResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *QueryResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"hits\":")
 	if v.Hits == nil {
@@ -179,50 +133,37 @@ func (v QueryResponse) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Hits {
 			w.Comma()
-			v.Hits[i3].WriteJSON(w)
+			v.Hits[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
-	if v.Next != "" {
-		w.Raw(",\"next\":")
-		w.String(v.Next)
-	}
-	w.Raw(",\"total\":")
-	w.Int(int64(v.Total))
+	w.Text(",\"next\":", v.Next, true)
+	w.Number(",\"total\":", int64(v.Total), false)
 	w.Object(at1)
 }
 
+var fieldsOfQueryResponse = [3]string{"hits", "next", "total"}
+
 // ReadJSON reads JSON into v.
 func (v *QueryResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "hits":
+	for i4 := r.Begin(fieldsOfQueryResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfQueryResponse[:], i4) {
+		switch i4 {
+		case 0: // hits
 			if r.Null() {
 				v.Hits = nil
 			} else {
-				s7, n8 := v.Hits, 0
+				s5, n6 := v.Hits, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Hits = codec.Cut(s7, n8)
+				v.Hits = codec.Cut(s5, n6)
 			}
-		case "next":
+		case 1: // next
 			r.String(&v.Next)
-		case "total":
-			codec.Int(r, &v.Total)
-		default:
-			if known6 := codec.Fold(name4, "hits,next,total"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
+		case 2: // total
+			r.Int(&v.Total)
 		}
 	}
 }

@@ -10,67 +10,31 @@ import (
 func (v BeginRequest) CodecType() string { return "stream.BeginRequest" }
 
 // WriteJSON writes v as JSON.
-func (v BeginRequest) WriteJSON(w *codec.Writer) {
+func (v BeginRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *BeginRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"handle\":")
-	w.Int(int64(v.Handle))
-	w.Raw(",\"status\":")
-	w.Int(int64(v.Status))
-	if v.ContentType != "" {
-		w.Raw(",\"contentType\":")
-		w.String(v.ContentType)
-	}
-	if len(v.Header) > 0 {
-		w.Raw(",\"header\":")
-		if v.Header == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Header) {
-				w.Name(string(name3))
-				w.String(v.Header[name3])
-			}
-			w.Object(at2)
-		}
-	}
+	w.Number(",\"handle\":", int64(v.Handle), false)
+	w.Number(",\"status\":", int64(v.Status), false)
+	w.Text(",\"contentType\":", v.ContentType, true)
+	w.TextMap(",\"header\":", v.Header, true)
 	w.Object(at1)
 }
 
+var fieldsOfBeginRequest = [4]string{"handle", "status", "contentType", "header"}
+
 // ReadJSON reads JSON into v.
 func (v *BeginRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "handle":
-			codec.Int(r, &v.Handle)
-		case "status":
-			codec.Int(r, &v.Status)
-		case "contentType":
+	for i2 := r.Begin(fieldsOfBeginRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfBeginRequest[:], i2) {
+		switch i2 {
+		case 0: // handle
+			r.Int64(&v.Handle)
+		case 1: // status
+			r.Int(&v.Status)
+		case 2: // contentType
 			r.String(&v.ContentType)
-		case "header":
-			if r.Null() {
-				v.Header = nil
-			} else {
-				if v.Header == nil {
-					v.Header = make(map[string]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name7 := r.Name()
-					var elem8 string
-					r.String(&elem8)
-					v.Header[string(name7)] = elem8
-				}
-			}
-		default:
-			if known6 := codec.Fold(name4, "handle,status,contentType,header"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
+		case 3: // header
+			r.TextMap(&v.Header)
 		}
 	}
 }
@@ -79,30 +43,22 @@ func (v *BeginRequest) ReadJSON(r *codec.Reader) {
 func (v CloseRequest) CodecType() string { return "stream.CloseRequest" }
 
 // WriteJSON writes v as JSON.
-func (v CloseRequest) WriteJSON(w *codec.Writer) {
+func (v CloseRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *CloseRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"handle\":")
-	w.Int(int64(v.Handle))
+	w.Number(",\"handle\":", int64(v.Handle), false)
 	w.Object(at1)
 }
 
+var fieldsOfCloseRequest = [1]string{"handle"}
+
 // ReadJSON reads JSON into v.
 func (v *CloseRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "handle":
-			codec.Int(r, &v.Handle)
-		default:
-			if known4 := codec.Fold(name2, "handle"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+	for i2 := r.Begin(fieldsOfCloseRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfCloseRequest[:], i2) {
+		switch i2 {
+		case 0: // handle
+			r.Int64(&v.Handle)
 		}
 	}
 }
@@ -111,36 +67,25 @@ func (v *CloseRequest) ReadJSON(r *codec.Reader) {
 func (v ReadRequest) CodecType() string { return "stream.ReadRequest" }
 
 // WriteJSON writes v as JSON.
-func (v ReadRequest) WriteJSON(w *codec.Writer) {
+func (v ReadRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *ReadRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"handle\":")
-	w.Int(int64(v.Handle))
-	if v.Max != 0 {
-		w.Raw(",\"max\":")
-		w.Int(int64(v.Max))
-	}
+	w.Number(",\"handle\":", int64(v.Handle), false)
+	w.Number(",\"max\":", int64(v.Max), true)
 	w.Object(at1)
 }
 
+var fieldsOfReadRequest = [2]string{"handle", "max"}
+
 // ReadJSON reads JSON into v.
 func (v *ReadRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "handle":
-			codec.Int(r, &v.Handle)
-		case "max":
-			codec.Int(r, &v.Max)
-		default:
-			if known4 := codec.Fold(name2, "handle,max"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+	for i2 := r.Begin(fieldsOfReadRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfReadRequest[:], i2) {
+		switch i2 {
+		case 0: // handle
+			r.Int64(&v.Handle)
+		case 1: // max
+			r.Int(&v.Max)
 		}
 	}
 }
@@ -149,32 +94,22 @@ func (v *ReadRequest) ReadJSON(r *codec.Reader) {
 func (v ReadResponse) CodecType() string { return "stream.ReadResponse" }
 
 // WriteJSON writes v as JSON.
-func (v ReadResponse) WriteJSON(w *codec.Writer) {
+func (v ReadResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *ReadResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	if v.EOF {
-		w.Raw(",\"eof\":")
-		w.Bool(v.EOF)
-	}
+	w.Truth(",\"eof\":", v.EOF, true)
 	w.Object(at1)
 }
 
+var fieldsOfReadResponse = [1]string{"eof"}
+
 // ReadJSON reads JSON into v.
 func (v *ReadResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "eof":
+	for i2 := r.Begin(fieldsOfReadResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfReadResponse[:], i2) {
+		switch i2 {
+		case 0: // eof
 			r.Bool(&v.EOF)
-		default:
-			if known4 := codec.Fold(name2, "eof"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -183,30 +118,22 @@ func (v *ReadResponse) ReadJSON(r *codec.Reader) {
 func (v WriteRequest) CodecType() string { return "stream.WriteRequest" }
 
 // WriteJSON writes v as JSON.
-func (v WriteRequest) WriteJSON(w *codec.Writer) {
+func (v WriteRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *WriteRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"handle\":")
-	w.Int(int64(v.Handle))
+	w.Number(",\"handle\":", int64(v.Handle), false)
 	w.Object(at1)
 }
 
+var fieldsOfWriteRequest = [1]string{"handle"}
+
 // ReadJSON reads JSON into v.
 func (v *WriteRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "handle":
-			codec.Int(r, &v.Handle)
-		default:
-			if known4 := codec.Fold(name2, "handle"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+	for i2 := r.Begin(fieldsOfWriteRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfWriteRequest[:], i2) {
+		switch i2 {
+		case 0: // handle
+			r.Int64(&v.Handle)
 		}
 	}
 }

@@ -10,40 +10,28 @@ import (
 func (v Aggregate) CodecType() string { return "table.Aggregate" }
 
 // WriteJSON writes v as JSON.
-func (v Aggregate) WriteJSON(w *codec.Writer) {
+func (v Aggregate) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Aggregate) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"fn\":")
-	w.String(v.Fn)
-	if v.Column != "" {
-		w.Raw(",\"column\":")
-		w.String(v.Column)
-	}
-	w.Raw(",\"as\":")
-	w.String(v.As)
+	w.Text(",\"fn\":", v.Fn, false)
+	w.Text(",\"column\":", v.Column, true)
+	w.Text(",\"as\":", v.As, false)
 	w.Object(at1)
 }
 
+var fieldsOfAggregate = [3]string{"fn", "column", "as"}
+
 // ReadJSON reads JSON into v.
 func (v *Aggregate) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "fn":
+	for i2 := r.Begin(fieldsOfAggregate[:]); i2 >= 0; i2 = r.Next(fieldsOfAggregate[:], i2) {
+		switch i2 {
+		case 0: // fn
 			r.String(&v.Fn)
-		case "column":
+		case 1: // column
 			r.String(&v.Column)
-		case "as":
+		case 2: // as
 			r.String(&v.As)
-		default:
-			if known4 := codec.Fold(name2, "fn,column,as"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -52,16 +40,17 @@ func (v *Aggregate) ReadJSON(r *codec.Reader) {
 func (v AggregateRequest) CodecType() string { return "table.AggregateRequest" }
 
 // WriteJSON writes v as JSON.
-func (v AggregateRequest) WriteJSON(w *codec.Writer) {
+func (v AggregateRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *AggregateRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"table\":")
-	w.String(v.Table)
+	w.Text(",\"table\":", v.Table, false)
 	if v.Where != nil {
 		w.Raw(",\"where\":")
 		if v.Where == nil {
 			w.Null()
 		} else {
-			(*v.Where).WriteJSON(w)
+			(*v.Where).writeJSON(w)
 		}
 	}
 	if len(v.Joins) > 0 {
@@ -72,50 +61,35 @@ func (v AggregateRequest) WriteJSON(w *codec.Writer) {
 			at2 := w.Open()
 			for i3 := range v.Joins {
 				w.Comma()
-				v.Joins[i3].WriteJSON(w)
+				v.Joins[i3].writeJSON(w)
 			}
 			w.Array(at2)
 		}
 	}
-	if len(v.GroupBy) > 0 {
-		w.Raw(",\"groupBy\":")
-		if v.GroupBy == nil {
-			w.Null()
-		} else {
-			at4 := w.Open()
-			for i5 := range v.GroupBy {
-				w.Comma()
-				w.String(v.GroupBy[i5])
-			}
-			w.Array(at4)
-		}
-	}
+	w.Texts(",\"groupBy\":", v.GroupBy, true)
 	w.Raw(",\"aggregates\":")
 	if v.Aggregates == nil {
 		w.Null()
 	} else {
-		at6 := w.Open()
-		for i7 := range v.Aggregates {
+		at4 := w.Open()
+		for i5 := range v.Aggregates {
 			w.Comma()
-			v.Aggregates[i7].WriteJSON(w)
+			v.Aggregates[i5].writeJSON(w)
 		}
-		w.Array(at6)
+		w.Array(at4)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfAggregateRequest = [5]string{"table", "where", "joins", "groupBy", "aggregates"}
+
 // ReadJSON reads JSON into v.
 func (v *AggregateRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name8 := r.Name()
-	again9:
-		switch name8 {
-		case "table":
+	for i6 := r.Begin(fieldsOfAggregateRequest[:]); i6 >= 0; i6 = r.Next(fieldsOfAggregateRequest[:], i6) {
+		switch i6 {
+		case 0: // table
 			r.String(&v.Table)
-		case "where":
+		case 1: // where
 			if r.Null() {
 				v.Where = nil
 			} else {
@@ -124,48 +98,32 @@ func (v *AggregateRequest) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Where).ReadJSON(r)
 			}
-		case "joins":
+		case 2: // joins
 			if r.Null() {
 				v.Joins = nil
 			} else {
-				s11, n12 := v.Joins, 0
+				s7, n8 := v.Joins, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s11 = codec.Slot(s11, n12)
-					s11[n12].ReadJSON(r)
-					n12++
+					s7 = codec.Slot(s7, n8)
+					s7[n8].ReadJSON(r)
+					n8++
 				}
-				v.Joins = codec.Cut(s11, n12)
+				v.Joins = codec.Cut(s7, n8)
 			}
-		case "groupBy":
-			if r.Null() {
-				v.GroupBy = nil
-			} else {
-				s13, n14 := v.GroupBy, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s13 = codec.Slot(s13, n14)
-					r.String(&s13[n14])
-					n14++
-				}
-				v.GroupBy = codec.Cut(s13, n14)
-			}
-		case "aggregates":
+		case 3: // groupBy
+			r.Texts(&v.GroupBy)
+		case 4: // aggregates
 			if r.Null() {
 				v.Aggregates = nil
 			} else {
-				s15, n16 := v.Aggregates, 0
+				s9, n10 := v.Aggregates, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s15 = codec.Slot(s15, n16)
-					s15[n16].ReadJSON(r)
-					n16++
+					s9 = codec.Slot(s9, n10)
+					s9[n10].ReadJSON(r)
+					n10++
 				}
-				v.Aggregates = codec.Cut(s15, n16)
+				v.Aggregates = codec.Cut(s9, n10)
 			}
-		default:
-			if known10 := codec.Fold(name8, "table,where,joins,groupBy,aggregates"); known10 != "" {
-				name8 = known10
-				goto again9
-			}
-			r.Skip()
 		}
 	}
 }
@@ -174,7 +132,9 @@ func (v *AggregateRequest) ReadJSON(r *codec.Reader) {
 func (v AggregateResponse) CodecType() string { return "table.AggregateResponse" }
 
 // WriteJSON writes v as JSON.
-func (v AggregateResponse) WriteJSON(w *codec.Writer) {
+func (v AggregateResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *AggregateResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"groups\":")
 	if v.Groups == nil {
@@ -190,33 +150,24 @@ func (v AggregateResponse) WriteJSON(w *codec.Writer) {
 	w.Object(at1)
 }
 
+var fieldsOfAggregateResponse = [1]string{"groups"}
+
 // ReadJSON reads JSON into v.
 func (v *AggregateResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "groups":
+	for i4 := r.Begin(fieldsOfAggregateResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfAggregateResponse[:], i4) {
+		switch i4 {
+		case 0: // groups
 			if r.Null() {
 				v.Groups = nil
 			} else {
-				s7, n8 := v.Groups, 0
+				s5, n6 := v.Groups, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					r.Document(&s7[n8])
-					n8++
+					s5 = codec.Slot(s5, n6)
+					r.Document(&s5[n6])
+					n6++
 				}
-				v.Groups = codec.Cut(s7, n8)
+				v.Groups = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "groups"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -225,7 +176,9 @@ func (v *AggregateResponse) ReadJSON(r *codec.Reader) {
 func (v BatchRequest) CodecType() string { return "table.BatchRequest" }
 
 // WriteJSON writes v as JSON.
-func (v BatchRequest) WriteJSON(w *codec.Writer) {
+func (v BatchRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *BatchRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"operations\":")
 	if v.Operations == nil {
@@ -234,40 +187,31 @@ func (v BatchRequest) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Operations {
 			w.Comma()
-			v.Operations[i3].WriteJSON(w)
+			v.Operations[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfBatchRequest = [1]string{"operations"}
+
 // ReadJSON reads JSON into v.
 func (v *BatchRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "operations":
+	for i4 := r.Begin(fieldsOfBatchRequest[:]); i4 >= 0; i4 = r.Next(fieldsOfBatchRequest[:], i4) {
+		switch i4 {
+		case 0: // operations
 			if r.Null() {
 				v.Operations = nil
 			} else {
-				s7, n8 := v.Operations, 0
+				s5, n6 := v.Operations, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Operations = codec.Cut(s7, n8)
+				v.Operations = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "operations"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -276,7 +220,9 @@ func (v *BatchRequest) ReadJSON(r *codec.Reader) {
 func (v BatchResponse) CodecType() string { return "table.BatchResponse" }
 
 // WriteJSON writes v as JSON.
-func (v BatchResponse) WriteJSON(w *codec.Writer) {
+func (v BatchResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *BatchResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"results\":")
 	if v.Results == nil {
@@ -285,40 +231,31 @@ func (v BatchResponse) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Results {
 			w.Comma()
-			v.Results[i3].WriteJSON(w)
+			v.Results[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfBatchResponse = [1]string{"results"}
+
 // ReadJSON reads JSON into v.
 func (v *BatchResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "results":
+	for i4 := r.Begin(fieldsOfBatchResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfBatchResponse[:], i4) {
+		switch i4 {
+		case 0: // results
 			if r.Null() {
 				v.Results = nil
 			} else {
-				s7, n8 := v.Results, 0
+				s5, n6 := v.Results, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Results = codec.Cut(s7, n8)
+				v.Results = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "results"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -327,16 +264,17 @@ func (v *BatchResponse) ReadJSON(r *codec.Reader) {
 func (v DeleteRequest) CodecType() string { return "table.DeleteRequest" }
 
 // WriteJSON writes v as JSON.
-func (v DeleteRequest) WriteJSON(w *codec.Writer) {
+func (v DeleteRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *DeleteRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"table\":")
-	w.String(v.Table)
+	w.Text(",\"table\":", v.Table, false)
 	if v.Where != nil {
 		w.Raw(",\"where\":")
 		if v.Where == nil {
 			w.Null()
 		} else {
-			(*v.Where).WriteJSON(w)
+			(*v.Where).writeJSON(w)
 		}
 	}
 	if v.Expect != nil {
@@ -350,18 +288,15 @@ func (v DeleteRequest) WriteJSON(w *codec.Writer) {
 	w.Object(at1)
 }
 
+var fieldsOfDeleteRequest = [3]string{"table", "where", "expect"}
+
 // ReadJSON reads JSON into v.
 func (v *DeleteRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "table":
+	for i2 := r.Begin(fieldsOfDeleteRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfDeleteRequest[:], i2) {
+		switch i2 {
+		case 0: // table
 			r.String(&v.Table)
-		case "where":
+		case 1: // where
 			if r.Null() {
 				v.Where = nil
 			} else {
@@ -370,21 +305,15 @@ func (v *DeleteRequest) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Where).ReadJSON(r)
 			}
-		case "expect":
+		case 2: // expect
 			if r.Null() {
 				v.Expect = nil
 			} else {
 				if v.Expect == nil {
 					v.Expect = new(int64)
 				}
-				codec.Int(r, &(*v.Expect))
+				r.Int64(&(*v.Expect))
 			}
-		default:
-			if known4 := codec.Fold(name2, "table,where,expect"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -393,55 +322,25 @@ func (v *DeleteRequest) ReadJSON(r *codec.Reader) {
 func (v Join) CodecType() string { return "table.Join" }
 
 // WriteJSON writes v as JSON.
-func (v Join) WriteJSON(w *codec.Writer) {
+func (v Join) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Join) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"reference\":")
-	w.String(v.Reference)
-	if len(v.Columns) > 0 {
-		w.Raw(",\"columns\":")
-		if v.Columns == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for i3 := range v.Columns {
-				w.Comma()
-				w.String(v.Columns[i3])
-			}
-			w.Array(at2)
-		}
-	}
+	w.Text(",\"reference\":", v.Reference, false)
+	w.Texts(",\"columns\":", v.Columns, true)
 	w.Object(at1)
 }
 
+var fieldsOfJoin = [2]string{"reference", "columns"}
+
 // ReadJSON reads JSON into v.
 func (v *Join) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "reference":
+	for i2 := r.Begin(fieldsOfJoin[:]); i2 >= 0; i2 = r.Next(fieldsOfJoin[:], i2) {
+		switch i2 {
+		case 0: // reference
 			r.String(&v.Reference)
-		case "columns":
-			if r.Null() {
-				v.Columns = nil
-			} else {
-				s7, n8 := v.Columns, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					r.String(&s7[n8])
-					n8++
-				}
-				v.Columns = codec.Cut(s7, n8)
-			}
-		default:
-			if known6 := codec.Fold(name4, "reference,columns"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
+		case 1: // columns
+			r.Texts(&v.Columns)
 		}
 	}
 }
@@ -450,14 +349,16 @@ func (v *Join) ReadJSON(r *codec.Reader) {
 func (v Operation) CodecType() string { return "table.Operation" }
 
 // WriteJSON writes v as JSON.
-func (v Operation) WriteJSON(w *codec.Writer) {
+func (v Operation) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Operation) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	if v.Insert != nil {
 		w.Raw(",\"insert\":")
 		if v.Insert == nil {
 			w.Null()
 		} else {
-			(*v.Insert).WriteJSON(w)
+			(*v.Insert).writeJSON(w)
 		}
 	}
 	if v.Upsert != nil {
@@ -465,7 +366,7 @@ func (v Operation) WriteJSON(w *codec.Writer) {
 		if v.Upsert == nil {
 			w.Null()
 		} else {
-			(*v.Upsert).WriteJSON(w)
+			(*v.Upsert).writeJSON(w)
 		}
 	}
 	if v.Update != nil {
@@ -473,7 +374,7 @@ func (v Operation) WriteJSON(w *codec.Writer) {
 		if v.Update == nil {
 			w.Null()
 		} else {
-			(*v.Update).WriteJSON(w)
+			(*v.Update).writeJSON(w)
 		}
 	}
 	if v.Delete != nil {
@@ -481,22 +382,19 @@ func (v Operation) WriteJSON(w *codec.Writer) {
 		if v.Delete == nil {
 			w.Null()
 		} else {
-			(*v.Delete).WriteJSON(w)
+			(*v.Delete).writeJSON(w)
 		}
 	}
 	w.Object(at1)
 }
 
+var fieldsOfOperation = [4]string{"insert", "upsert", "update", "delete"}
+
 // ReadJSON reads JSON into v.
 func (v *Operation) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "insert":
+	for i2 := r.Begin(fieldsOfOperation[:]); i2 >= 0; i2 = r.Next(fieldsOfOperation[:], i2) {
+		switch i2 {
+		case 0: // insert
 			if r.Null() {
 				v.Insert = nil
 			} else {
@@ -505,7 +403,7 @@ func (v *Operation) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Insert).ReadJSON(r)
 			}
-		case "upsert":
+		case 1: // upsert
 			if r.Null() {
 				v.Upsert = nil
 			} else {
@@ -514,7 +412,7 @@ func (v *Operation) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Upsert).ReadJSON(r)
 			}
-		case "update":
+		case 2: // update
 			if r.Null() {
 				v.Update = nil
 			} else {
@@ -523,7 +421,7 @@ func (v *Operation) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Update).ReadJSON(r)
 			}
-		case "delete":
+		case 3: // delete
 			if r.Null() {
 				v.Delete = nil
 			} else {
@@ -532,12 +430,6 @@ func (v *Operation) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Delete).ReadJSON(r)
 			}
-		default:
-			if known4 := codec.Fold(name2, "insert,upsert,update,delete"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -546,36 +438,25 @@ func (v *Operation) ReadJSON(r *codec.Reader) {
 func (v Order) CodecType() string { return "table.Order" }
 
 // WriteJSON writes v as JSON.
-func (v Order) WriteJSON(w *codec.Writer) {
+func (v Order) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Order) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"column\":")
-	w.String(v.Column)
-	if v.Desc {
-		w.Raw(",\"desc\":")
-		w.Bool(v.Desc)
-	}
+	w.Text(",\"column\":", v.Column, false)
+	w.Truth(",\"desc\":", v.Desc, true)
 	w.Object(at1)
 }
 
+var fieldsOfOrder = [2]string{"column", "desc"}
+
 // ReadJSON reads JSON into v.
 func (v *Order) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "column":
+	for i2 := r.Begin(fieldsOfOrder[:]); i2 >= 0; i2 = r.Next(fieldsOfOrder[:], i2) {
+		switch i2 {
+		case 0: // column
 			r.String(&v.Column)
-		case "desc":
+		case 1: // desc
 			r.Bool(&v.Desc)
-		default:
-			if known4 := codec.Fold(name2, "column,desc"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -584,29 +465,18 @@ func (v *Order) ReadJSON(r *codec.Reader) {
 func (v SelectRequest) CodecType() string { return "table.SelectRequest" }
 
 // WriteJSON writes v as JSON.
-func (v SelectRequest) WriteJSON(w *codec.Writer) {
+func (v SelectRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *SelectRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"table\":")
-	w.String(v.Table)
-	if len(v.Columns) > 0 {
-		w.Raw(",\"columns\":")
-		if v.Columns == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for i3 := range v.Columns {
-				w.Comma()
-				w.String(v.Columns[i3])
-			}
-			w.Array(at2)
-		}
-	}
+	w.Text(",\"table\":", v.Table, false)
+	w.Texts(",\"columns\":", v.Columns, true)
 	if v.Where != nil {
 		w.Raw(",\"where\":")
 		if v.Where == nil {
 			w.Null()
 		} else {
-			(*v.Where).WriteJSON(w)
+			(*v.Where).writeJSON(w)
 		}
 	}
 	if len(v.Order) > 0 {
@@ -614,12 +484,12 @@ func (v SelectRequest) WriteJSON(w *codec.Writer) {
 		if v.Order == nil {
 			w.Null()
 		} else {
-			at4 := w.Open()
-			for i5 := range v.Order {
+			at2 := w.Open()
+			for i3 := range v.Order {
 				w.Comma()
-				v.Order[i5].WriteJSON(w)
+				v.Order[i3].writeJSON(w)
 			}
-			w.Array(at4)
+			w.Array(at2)
 		}
 	}
 	if len(v.Joins) > 0 {
@@ -627,49 +497,30 @@ func (v SelectRequest) WriteJSON(w *codec.Writer) {
 		if v.Joins == nil {
 			w.Null()
 		} else {
-			at6 := w.Open()
-			for i7 := range v.Joins {
+			at4 := w.Open()
+			for i5 := range v.Joins {
 				w.Comma()
-				v.Joins[i7].WriteJSON(w)
+				v.Joins[i5].writeJSON(w)
 			}
-			w.Array(at6)
+			w.Array(at4)
 		}
 	}
-	if v.Limit != 0 {
-		w.Raw(",\"limit\":")
-		w.Int(int64(v.Limit))
-	}
-	if v.Cursor != "" {
-		w.Raw(",\"cursor\":")
-		w.String(v.Cursor)
-	}
+	w.Number(",\"limit\":", int64(v.Limit), true)
+	w.Text(",\"cursor\":", v.Cursor, true)
 	w.Object(at1)
 }
 
+var fieldsOfSelectRequest = [7]string{"table", "columns", "where", "order", "joins", "limit", "cursor"}
+
 // ReadJSON reads JSON into v.
 func (v *SelectRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name8 := r.Name()
-	again9:
-		switch name8 {
-		case "table":
+	for i6 := r.Begin(fieldsOfSelectRequest[:]); i6 >= 0; i6 = r.Next(fieldsOfSelectRequest[:], i6) {
+		switch i6 {
+		case 0: // table
 			r.String(&v.Table)
-		case "columns":
-			if r.Null() {
-				v.Columns = nil
-			} else {
-				s11, n12 := v.Columns, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s11 = codec.Slot(s11, n12)
-					r.String(&s11[n12])
-					n12++
-				}
-				v.Columns = codec.Cut(s11, n12)
-			}
-		case "where":
+		case 1: // columns
+			r.Texts(&v.Columns)
+		case 2: // where
 			if r.Null() {
 				v.Where = nil
 			} else {
@@ -678,40 +529,34 @@ func (v *SelectRequest) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Where).ReadJSON(r)
 			}
-		case "order":
+		case 3: // order
 			if r.Null() {
 				v.Order = nil
 			} else {
-				s13, n14 := v.Order, 0
+				s7, n8 := v.Order, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s13 = codec.Slot(s13, n14)
-					s13[n14].ReadJSON(r)
-					n14++
+					s7 = codec.Slot(s7, n8)
+					s7[n8].ReadJSON(r)
+					n8++
 				}
-				v.Order = codec.Cut(s13, n14)
+				v.Order = codec.Cut(s7, n8)
 			}
-		case "joins":
+		case 4: // joins
 			if r.Null() {
 				v.Joins = nil
 			} else {
-				s15, n16 := v.Joins, 0
+				s9, n10 := v.Joins, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s15 = codec.Slot(s15, n16)
-					s15[n16].ReadJSON(r)
-					n16++
+					s9 = codec.Slot(s9, n10)
+					s9[n10].ReadJSON(r)
+					n10++
 				}
-				v.Joins = codec.Cut(s15, n16)
+				v.Joins = codec.Cut(s9, n10)
 			}
-		case "limit":
-			codec.Int(r, &v.Limit)
-		case "cursor":
+		case 5: // limit
+			r.Int(&v.Limit)
+		case 6: // cursor
 			r.String(&v.Cursor)
-		default:
-			if known10 := codec.Fold(name8, "table,columns,where,order,joins,limit,cursor"); known10 != "" {
-				name8 = known10
-				goto again9
-			}
-			r.Skip()
 		}
 	}
 }
@@ -720,7 +565,9 @@ func (v *SelectRequest) ReadJSON(r *codec.Reader) {
 func (v SelectResponse) CodecType() string { return "table.SelectResponse" }
 
 // WriteJSON writes v as JSON.
-func (v SelectResponse) WriteJSON(w *codec.Writer) {
+func (v SelectResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *SelectResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"rows\":")
 	if v.Rows == nil {
@@ -733,42 +580,30 @@ func (v SelectResponse) WriteJSON(w *codec.Writer) {
 		}
 		w.Array(at2)
 	}
-	if v.Next != "" {
-		w.Raw(",\"next\":")
-		w.String(v.Next)
-	}
+	w.Text(",\"next\":", v.Next, true)
 	w.Object(at1)
 }
 
+var fieldsOfSelectResponse = [2]string{"rows", "next"}
+
 // ReadJSON reads JSON into v.
 func (v *SelectResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "rows":
+	for i4 := r.Begin(fieldsOfSelectResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfSelectResponse[:], i4) {
+		switch i4 {
+		case 0: // rows
 			if r.Null() {
 				v.Rows = nil
 			} else {
-				s7, n8 := v.Rows, 0
+				s5, n6 := v.Rows, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					r.Document(&s7[n8])
-					n8++
+					s5 = codec.Slot(s5, n6)
+					r.Document(&s5[n6])
+					n6++
 				}
-				v.Rows = codec.Cut(s7, n8)
+				v.Rows = codec.Cut(s5, n6)
 			}
-		case "next":
+		case 1: // next
 			r.String(&v.Next)
-		default:
-			if known6 := codec.Fold(name4, "rows,next"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -777,20 +612,20 @@ func (v *SelectResponse) ReadJSON(r *codec.Reader) {
 func (v UpdateRequest) CodecType() string { return "table.UpdateRequest" }
 
 // WriteJSON writes v as JSON.
-func (v UpdateRequest) WriteJSON(w *codec.Writer) {
+func (v UpdateRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *UpdateRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"table\":")
-	w.String(v.Table)
+	w.Text(",\"table\":", v.Table, false)
 	if v.Where != nil {
 		w.Raw(",\"where\":")
 		if v.Where == nil {
 			w.Null()
 		} else {
-			(*v.Where).WriteJSON(w)
+			(*v.Where).writeJSON(w)
 		}
 	}
-	w.Raw(",\"set\":")
-	w.Document(v.Set)
+	w.JSON(",\"set\":", v.Set, false)
 	if v.Expect != nil {
 		w.Raw(",\"expect\":")
 		if v.Expect == nil {
@@ -802,18 +637,15 @@ func (v UpdateRequest) WriteJSON(w *codec.Writer) {
 	w.Object(at1)
 }
 
+var fieldsOfUpdateRequest = [4]string{"table", "where", "set", "expect"}
+
 // ReadJSON reads JSON into v.
 func (v *UpdateRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "table":
+	for i2 := r.Begin(fieldsOfUpdateRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfUpdateRequest[:], i2) {
+		switch i2 {
+		case 0: // table
 			r.String(&v.Table)
-		case "where":
+		case 1: // where
 			if r.Null() {
 				v.Where = nil
 			} else {
@@ -822,23 +654,17 @@ func (v *UpdateRequest) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Where).ReadJSON(r)
 			}
-		case "set":
+		case 2: // set
 			r.Document(&v.Set)
-		case "expect":
+		case 3: // expect
 			if r.Null() {
 				v.Expect = nil
 			} else {
 				if v.Expect == nil {
 					v.Expect = new(int64)
 				}
-				codec.Int(r, &(*v.Expect))
+				r.Int64(&(*v.Expect))
 			}
-		default:
-			if known4 := codec.Fold(name2, "table,where,set,expect"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -847,21 +673,16 @@ func (v *UpdateRequest) ReadJSON(r *codec.Reader) {
 func (v Where) CodecType() string { return "table.Where" }
 
 // WriteJSON writes v as JSON.
-func (v Where) WriteJSON(w *codec.Writer) {
+func (v Where) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Where) writeJSON(w *codec.Writer) {
 	if w.Deep() {
 		return
 	}
 	at1 := w.Open()
-	w.Raw(",\"op\":")
-	w.String(v.Op)
-	if v.Column != "" {
-		w.Raw(",\"column\":")
-		w.String(v.Column)
-	}
-	if len(v.Value) > 0 {
-		w.Raw(",\"value\":")
-		w.Document(v.Value)
-	}
+	w.Text(",\"op\":", v.Op, false)
+	w.Text(",\"column\":", v.Column, true)
+	w.JSON(",\"value\":", v.Value, true)
 	if len(v.Values) > 0 {
 		w.Raw(",\"values\":")
 		if v.Values == nil {
@@ -883,7 +704,7 @@ func (v Where) WriteJSON(w *codec.Writer) {
 			at4 := w.Open()
 			for i5 := range v.Args {
 				w.Comma()
-				v.Args[i5].WriteJSON(w)
+				v.Args[i5].writeJSON(w)
 			}
 			w.Array(at4)
 		}
@@ -891,51 +712,42 @@ func (v Where) WriteJSON(w *codec.Writer) {
 	w.Object(at1)
 }
 
+var fieldsOfWhere = [5]string{"op", "column", "value", "values", "args"}
+
 // ReadJSON reads JSON into v.
 func (v *Where) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name6 := r.Name()
-	again7:
-		switch name6 {
-		case "op":
+	for i6 := r.Begin(fieldsOfWhere[:]); i6 >= 0; i6 = r.Next(fieldsOfWhere[:], i6) {
+		switch i6 {
+		case 0: // op
 			r.String(&v.Op)
-		case "column":
+		case 1: // column
 			r.String(&v.Column)
-		case "value":
+		case 2: // value
 			r.Document(&v.Value)
-		case "values":
+		case 3: // values
 			if r.Null() {
 				v.Values = nil
 			} else {
-				s9, n10 := v.Values, 0
+				s7, n8 := v.Values, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s9 = codec.Slot(s9, n10)
-					r.Document(&s9[n10])
-					n10++
+					s7 = codec.Slot(s7, n8)
+					r.Document(&s7[n8])
+					n8++
 				}
-				v.Values = codec.Cut(s9, n10)
+				v.Values = codec.Cut(s7, n8)
 			}
-		case "args":
+		case 4: // args
 			if r.Null() {
 				v.Args = nil
 			} else {
-				s11, n12 := v.Args, 0
+				s9, n10 := v.Args, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s11 = codec.Slot(s11, n12)
-					s11[n12].ReadJSON(r)
-					n12++
+					s9 = codec.Slot(s9, n10)
+					s9[n10].ReadJSON(r)
+					n10++
 				}
-				v.Args = codec.Cut(s11, n12)
+				v.Args = codec.Cut(s9, n10)
 			}
-		default:
-			if known8 := codec.Fold(name6, "op,column,value,values,args"); known8 != "" {
-				name6 = known8
-				goto again7
-			}
-			r.Skip()
 		}
 	}
 }
@@ -944,10 +756,11 @@ func (v *Where) ReadJSON(r *codec.Reader) {
 func (v WriteRequest) CodecType() string { return "table.WriteRequest" }
 
 // WriteJSON writes v as JSON.
-func (v WriteRequest) WriteJSON(w *codec.Writer) {
+func (v WriteRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *WriteRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"table\":")
-	w.String(v.Table)
+	w.Text(",\"table\":", v.Table, false)
 	w.Raw(",\"rows\":")
 	if v.Rows == nil {
 		w.Null()
@@ -962,35 +775,26 @@ func (v WriteRequest) WriteJSON(w *codec.Writer) {
 	w.Object(at1)
 }
 
+var fieldsOfWriteRequest = [2]string{"table", "rows"}
+
 // ReadJSON reads JSON into v.
 func (v *WriteRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "table":
+	for i4 := r.Begin(fieldsOfWriteRequest[:]); i4 >= 0; i4 = r.Next(fieldsOfWriteRequest[:], i4) {
+		switch i4 {
+		case 0: // table
 			r.String(&v.Table)
-		case "rows":
+		case 1: // rows
 			if r.Null() {
 				v.Rows = nil
 			} else {
-				s7, n8 := v.Rows, 0
+				s5, n6 := v.Rows, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					r.Document(&s7[n8])
-					n8++
+					s5 = codec.Slot(s5, n6)
+					r.Document(&s5[n6])
+					n6++
 				}
-				v.Rows = codec.Cut(s7, n8)
+				v.Rows = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "table,rows"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -999,30 +803,22 @@ func (v *WriteRequest) ReadJSON(r *codec.Reader) {
 func (v WriteResponse) CodecType() string { return "table.WriteResponse" }
 
 // WriteJSON writes v as JSON.
-func (v WriteResponse) WriteJSON(w *codec.Writer) {
+func (v WriteResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *WriteResponse) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"rows\":")
-	w.Int(int64(v.Rows))
+	w.Number(",\"rows\":", int64(v.Rows), false)
 	w.Object(at1)
 }
 
+var fieldsOfWriteResponse = [1]string{"rows"}
+
 // ReadJSON reads JSON into v.
 func (v *WriteResponse) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "rows":
-			codec.Int(r, &v.Rows)
-		default:
-			if known4 := codec.Fold(name2, "rows"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+	for i2 := r.Begin(fieldsOfWriteResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfWriteResponse[:], i2) {
+		switch i2 {
+		case 0: // rows
+			r.Int64(&v.Rows)
 		}
 	}
 }

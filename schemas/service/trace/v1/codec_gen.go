@@ -10,7 +10,9 @@ import (
 func (v RecordRequest) CodecType() string { return "trace.RecordRequest" }
 
 // WriteJSON writes v as JSON.
-func (v RecordRequest) WriteJSON(w *codec.Writer) {
+func (v RecordRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *RecordRequest) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
 	w.Raw(",\"spans\":")
 	if v.Spans == nil {
@@ -19,40 +21,31 @@ func (v RecordRequest) WriteJSON(w *codec.Writer) {
 		at2 := w.Open()
 		for i3 := range v.Spans {
 			w.Comma()
-			v.Spans[i3].WriteJSON(w)
+			v.Spans[i3].writeJSON(w)
 		}
 		w.Array(at2)
 	}
 	w.Object(at1)
 }
 
+var fieldsOfRecordRequest = [1]string{"spans"}
+
 // ReadJSON reads JSON into v.
 func (v *RecordRequest) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "spans":
+	for i4 := r.Begin(fieldsOfRecordRequest[:]); i4 >= 0; i4 = r.Next(fieldsOfRecordRequest[:], i4) {
+		switch i4 {
+		case 0: // spans
 			if r.Null() {
 				v.Spans = nil
 			} else {
-				s7, n8 := v.Spans, 0
+				s5, n6 := v.Spans, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.Spans = codec.Cut(s7, n8)
+				v.Spans = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "spans"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -61,77 +54,37 @@ func (v *RecordRequest) ReadJSON(r *codec.Reader) {
 func (v Span) CodecType() string { return "trace.Span" }
 
 // WriteJSON writes v as JSON.
-func (v Span) WriteJSON(w *codec.Writer) {
+func (v Span) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Span) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"name\":")
-	w.String(v.Name)
-	w.Raw(",\"start\":")
-	w.Time(v.Start)
-	w.Raw(",\"end\":")
-	w.Time(v.End)
-	if v.Parent != 0 {
-		w.Raw(",\"parent\":")
-		w.Int(int64(v.Parent))
-	}
-	if len(v.Attributes) > 0 {
-		w.Raw(",\"attributes\":")
-		if v.Attributes == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Attributes) {
-				w.Name(string(name3))
-				w.String(v.Attributes[name3])
-			}
-			w.Object(at2)
-		}
-	}
-	if v.Error != "" {
-		w.Raw(",\"error\":")
-		w.String(v.Error)
-	}
+	w.Text(",\"name\":", v.Name, false)
+	w.Moment(",\"start\":", v.Start, false)
+	w.Moment(",\"end\":", v.End, false)
+	w.Number(",\"parent\":", int64(v.Parent), true)
+	w.TextMap(",\"attributes\":", v.Attributes, true)
+	w.Text(",\"error\":", v.Error, true)
 	w.Object(at1)
 }
 
+var fieldsOfSpan = [6]string{"name", "start", "end", "parent", "attributes", "error"}
+
 // ReadJSON reads JSON into v.
 func (v *Span) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "name":
+	for i2 := r.Begin(fieldsOfSpan[:]); i2 >= 0; i2 = r.Next(fieldsOfSpan[:], i2) {
+		switch i2 {
+		case 0: // name
 			r.String(&v.Name)
-		case "start":
+		case 1: // start
 			r.Time(&v.Start)
-		case "end":
+		case 2: // end
 			r.Time(&v.End)
-		case "parent":
-			codec.Int(r, &v.Parent)
-		case "attributes":
-			if r.Null() {
-				v.Attributes = nil
-			} else {
-				if v.Attributes == nil {
-					v.Attributes = make(map[string]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name7 := r.Name()
-					var elem8 string
-					r.String(&elem8)
-					v.Attributes[string(name7)] = elem8
-				}
-			}
-		case "error":
+		case 3: // parent
+			r.Int(&v.Parent)
+		case 4: // attributes
+			r.TextMap(&v.Attributes)
+		case 5: // error
 			r.String(&v.Error)
-		default:
-			if known6 := codec.Fold(name4, "name,start,end,parent,attributes,error"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }

@@ -10,124 +10,71 @@ import (
 func (v All) CodecType() string { return "sample.All" }
 
 // WriteJSON writes v as JSON.
-func (v All) WriteJSON(w *codec.Writer) {
+func (v All) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *All) writeJSON(w *codec.Writer) {
 	if w.Deep() {
 		return
 	}
 	at1 := w.Open()
-	w.Raw(",\"id\":")
-	w.String(v.Base.ID)
-	if v.Side.Extra != 0 {
-		w.Raw(",\"extra\":")
-		w.Int(int64(v.Side.Extra))
-	}
-	w.Raw(",\"shadow\":")
-	w.String(v.Shadow)
-	w.Raw(",\"Plain\":")
-	w.String(v.Plain)
-	if v.Tone != "" {
-		w.Raw(",\"tone\":")
-		w.String(string(v.Tone))
-	}
-	w.Raw(",\"yes\":")
-	w.Bool(v.Yes)
-	if v.YesToo {
-		w.Raw(",\"yesToo\":")
-		w.Bool(v.YesToo)
-	}
-	w.Raw(",\"i\":")
-	w.Int(int64(v.I))
-	if v.I8 != 0 {
-		w.Raw(",\"i8\":")
-		w.Int(int64(v.I8))
-	}
-	w.Raw(",\"i64\":")
-	w.Int(int64(v.I64))
+	w.Text(",\"id\":", v.Base.ID, false)
+	w.Number(",\"extra\":", int64(v.Side.Extra), true)
+	w.Text(",\"shadow\":", v.Shadow, false)
+	w.Text(",\"Plain\":", v.Plain, false)
+	w.Text(",\"tone\":", string(v.Tone), true)
+	w.Truth(",\"yes\":", v.Yes, false)
+	w.Truth(",\"yesToo\":", v.YesToo, true)
+	w.Number(",\"i\":", int64(v.I), false)
+	w.Number(",\"i8\":", int64(v.I8), true)
+	w.Number(",\"i64\":", int64(v.I64), false)
 	w.Raw(",\"u8\":")
 	w.Uint(uint64(v.U8))
 	if v.U64 != 0 {
 		w.Raw(",\"u64\":")
 		w.Uint(uint64(v.U64))
 	}
-	w.Raw(",\"count\":")
-	w.Int(int64(v.Count))
+	w.Number(",\"count\":", int64(v.Count), false)
 	w.Raw(",\"f32\":")
 	w.Float32(v.F32)
-	if v.F64 != 0 {
-		w.Raw(",\"f64\":")
-		w.Float64(v.F64)
-	}
-	if len(v.Bytes) > 0 {
-		w.Raw(",\"bytes\":")
-		w.Base64(v.Bytes)
-	}
-	w.Raw(",\"null\":")
-	w.Base64(v.Null)
-	if len(v.Doc) > 0 {
-		w.Raw(",\"doc\":")
-		w.Document(v.Doc)
-	}
-	if !v.At.IsZero() {
-		w.Raw(",\"at\":")
-		w.Time(v.At)
-	}
-	w.Raw(",\"since\":")
-	w.Time(v.Since)
-	w.Raw(",\"texts\":")
-	if v.Texts == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Texts {
-			w.Comma()
-			w.String(v.Texts[i3])
-		}
-		w.Array(at2)
-	}
-	if len(v.Tags) > 0 {
-		w.Raw(",\"tags\":")
-		if v.Tags == nil {
-			w.Null()
-		} else {
-			at4 := w.Open()
-			for i5 := range v.Tags {
-				w.Comma()
-				w.String(v.Tags[i5])
-			}
-			w.Array(at4)
-		}
-	}
+	w.Float(",\"f64\":", v.F64, true)
+	w.Blob(",\"bytes\":", v.Bytes, true)
+	w.Blob(",\"null\":", v.Null, false)
+	w.JSON(",\"doc\":", v.Doc, true)
+	w.Moment(",\"at\":", v.At, true)
+	w.Moment(",\"since\":", v.Since, false)
+	w.Texts(",\"texts\":", v.Texts, false)
+	w.Texts(",\"tags\":", v.Tags, true)
 	w.Raw(",\"inners\":")
 	if v.Inners == nil {
 		w.Null()
 	} else {
-		at6 := w.Open()
-		for i7 := range v.Inners {
+		at2 := w.Open()
+		for i3 := range v.Inners {
 			w.Comma()
-			v.Inners[i7].WriteJSON(w)
+			v.Inners[i3].writeJSON(w)
 		}
-		w.Array(at6)
+		w.Array(at2)
 	}
 	if len(v.Grid) > 0 {
 		w.Raw(",\"grid\":")
 		if v.Grid == nil {
 			w.Null()
 		} else {
-			at8 := w.Open()
-			for i9 := range v.Grid {
+			at4 := w.Open()
+			for i5 := range v.Grid {
 				w.Comma()
-				if v.Grid[i9] == nil {
+				if v.Grid[i5] == nil {
 					w.Null()
 				} else {
-					at10 := w.Open()
-					for i11 := range v.Grid[i9] {
+					at6 := w.Open()
+					for i7 := range v.Grid[i5] {
 						w.Comma()
-						w.Int(int64(v.Grid[i9][i11]))
+						w.Int(int64(v.Grid[i5][i7]))
 					}
-					w.Array(at10)
+					w.Array(at6)
 				}
 			}
-			w.Array(at8)
+			w.Array(at4)
 		}
 	}
 	if v.Ref != nil {
@@ -135,7 +82,7 @@ func (v All) WriteJSON(w *codec.Writer) {
 		if v.Ref == nil {
 			w.Null()
 		} else {
-			(*v.Ref).WriteJSON(w)
+			(*v.Ref).writeJSON(w)
 		}
 	}
 	w.Raw(",\"num\":")
@@ -156,50 +103,40 @@ func (v All) WriteJSON(w *codec.Writer) {
 			}
 		}
 	}
-	if len(v.Map) > 0 {
-		w.Raw(",\"map\":")
-		if v.Map == nil {
-			w.Null()
-		} else {
-			at12 := w.Open()
-			for _, name13 := range codec.Names(v.Map) {
-				w.Name(string(name13))
-				w.String(v.Map[name13])
-			}
-			w.Object(at12)
-		}
-	}
+	w.TextMap(",\"map\":", v.Map, true)
 	w.Raw(",\"lists\":")
 	if v.Lists == nil {
 		w.Null()
 	} else {
-		at14 := w.Open()
-		for _, name15 := range codec.Names(v.Lists) {
-			w.Name(string(name15))
-			if v.Lists[name15] == nil {
+		at8 := w.Open()
+		for _, name9 := range codec.Names(v.Lists) {
+			w.Name(string(name9))
+			elem10 := v.Lists[name9]
+			if elem10 == nil {
 				w.Null()
 			} else {
-				at16 := w.Open()
-				for i17 := range v.Lists[name15] {
+				at11 := w.Open()
+				for i12 := range elem10 {
 					w.Comma()
-					w.String(v.Lists[name15][i17])
+					w.String(elem10[i12])
 				}
-				w.Array(at16)
+				w.Array(at11)
 			}
 		}
-		w.Object(at14)
+		w.Object(at8)
 	}
 	if len(v.Objects) > 0 {
 		w.Raw(",\"objects\":")
 		if v.Objects == nil {
 			w.Null()
 		} else {
-			at18 := w.Open()
-			for _, name19 := range codec.Names(v.Objects) {
-				w.Name(string(name19))
-				v.Objects[name19].WriteJSON(w)
+			at13 := w.Open()
+			for _, name14 := range codec.Names(v.Objects) {
+				w.Name(string(name14))
+				elem15 := v.Objects[name14]
+				elem15.writeJSON(w)
 			}
-			w.Object(at18)
+			w.Object(at13)
 		}
 	}
 	if v.Loose != nil {
@@ -214,128 +151,101 @@ func (v All) WriteJSON(w *codec.Writer) {
 	w.Any(v.Addr)
 	w.Raw(",\"own\":")
 	w.Any(v.Own)
-	w.Raw(",\"a\\u003cb\\u0026c\":")
-	w.String(v.Odd)
-	w.Raw(",\"-\":")
-	w.String(v.Dash)
+	w.Text(",\"a\\u003cb\\u0026c\":", v.Odd, false)
+	w.Text(",\"-\":", v.Dash, false)
 	w.Raw(",\"inline\":")
-	at20 := w.Open()
-	w.Raw(",\"X\":")
-	w.Int(int64(v.Inline.X))
-	w.Raw(",\"Y\":")
-	w.Int(int64(v.Inline.Y))
-	w.Object(at20)
+	at16 := w.Open()
+	w.Number(",\"X\":", int64(v.Inline.X), false)
+	w.Number(",\"Y\":", int64(v.Inline.Y), false)
+	w.Object(at16)
 	w.Object(at1)
 }
 
+var fieldsOfAll = [38]string{"id", "extra", "shadow", "Plain", "tone", "yes", "yesToo", "i", "i8", "i64", "u8", "u64", "count", "f32", "f64", "bytes", "null", "doc", "at", "since", "texts", "tags", "inners", "grid", "ref", "num", "deep", "map", "lists", "objects", "loose", "numbers", "fixed", "addr", "own", "a<b&c", "-", "inline"}
+
 // ReadJSON reads JSON into v.
 func (v *All) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name21 := r.Name()
-	again22:
-		switch name21 {
-		case "id":
+	for i17 := r.Begin(fieldsOfAll[:]); i17 >= 0; i17 = r.Next(fieldsOfAll[:], i17) {
+		switch i17 {
+		case 0: // id
 			r.String(&v.Base.ID)
-		case "extra":
-			codec.Int(r, &v.Side.Extra)
-		case "shadow":
+		case 1: // extra
+			r.Int(&v.Side.Extra)
+		case 2: // shadow
 			r.String(&v.Shadow)
-		case "Plain":
+		case 3: // Plain
 			r.String(&v.Plain)
-		case "tone":
+		case 4: // tone
 			r.String((*string)(&v.Tone))
-		case "yes":
+		case 5: // yes
 			r.Bool(&v.Yes)
-		case "yesToo":
+		case 6: // yesToo
 			r.Bool(&v.YesToo)
-		case "i":
-			codec.Int(r, &v.I)
-		case "i8":
+		case 7: // i
+			r.Int(&v.I)
+		case 8: // i8
 			codec.Int(r, &v.I8)
-		case "i64":
-			codec.Int(r, &v.I64)
-		case "u8":
+		case 9: // i64
+			r.Int64(&v.I64)
+		case 10: // u8
 			codec.Int(r, &v.U8)
-		case "u64":
+		case 11: // u64
 			codec.Int(r, &v.U64)
-		case "count":
+		case 12: // count
 			codec.Int(r, &v.Count)
-		case "f32":
+		case 13: // f32
 			r.Float32(&v.F32)
-		case "f64":
+		case 14: // f64
 			r.Float64(&v.F64)
-		case "bytes":
+		case 15: // bytes
 			r.Base64(&v.Bytes)
-		case "null":
+		case 16: // null
 			r.Base64(&v.Null)
-		case "doc":
+		case 17: // doc
 			r.Document(&v.Doc)
-		case "at":
+		case 18: // at
 			r.Time(&v.At)
-		case "since":
+		case 19: // since
 			r.Time(&v.Since)
-		case "texts":
-			if r.Null() {
-				v.Texts = nil
-			} else {
-				s24, n25 := v.Texts, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s24 = codec.Slot(s24, n25)
-					r.String(&s24[n25])
-					n25++
-				}
-				v.Texts = codec.Cut(s24, n25)
-			}
-		case "tags":
-			if r.Null() {
-				v.Tags = nil
-			} else {
-				s26, n27 := v.Tags, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s26 = codec.Slot(s26, n27)
-					r.String(&s26[n27])
-					n27++
-				}
-				v.Tags = codec.Cut(s26, n27)
-			}
-		case "inners":
+		case 20: // texts
+			r.Texts(&v.Texts)
+		case 21: // tags
+			r.Texts((*[]string)(&v.Tags))
+		case 22: // inners
 			if r.Null() {
 				v.Inners = nil
 			} else {
-				s28, n29 := v.Inners, 0
+				s18, n19 := v.Inners, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s28 = codec.Slot(s28, n29)
-					s28[n29].ReadJSON(r)
-					n29++
+					s18 = codec.Slot(s18, n19)
+					s18[n19].ReadJSON(r)
+					n19++
 				}
-				v.Inners = codec.Cut(s28, n29)
+				v.Inners = codec.Cut(s18, n19)
 			}
-		case "grid":
+		case 23: // grid
 			if r.Null() {
 				v.Grid = nil
 			} else {
-				s30, n31 := v.Grid, 0
+				s20, n21 := v.Grid, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s30 = codec.Slot(s30, n31)
+					s20 = codec.Slot(s20, n21)
 					if r.Null() {
-						s30[n31] = nil
+						s20[n21] = nil
 					} else {
-						s32, n33 := s30[n31], 0
+						s22, n23 := s20[n21], 0
 						for more := r.Array(); more; more = r.NextElement() {
-							s32 = codec.Slot(s32, n33)
-							codec.Int(r, &s32[n33])
-							n33++
+							s22 = codec.Slot(s22, n23)
+							r.Int(&s22[n23])
+							n23++
 						}
-						s30[n31] = codec.Cut(s32, n33)
+						s20[n21] = codec.Cut(s22, n23)
 					}
-					n31++
+					n21++
 				}
-				v.Grid = codec.Cut(s30, n31)
+				v.Grid = codec.Cut(s20, n21)
 			}
-		case "ref":
+		case 24: // ref
 			if r.Null() {
 				v.Ref = nil
 			} else {
@@ -344,7 +254,7 @@ func (v *All) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Ref).ReadJSON(r)
 			}
-		case "num":
+		case 25: // num
 			if r.Null() {
 				v.Num = nil
 			} else {
@@ -353,7 +263,7 @@ func (v *All) ReadJSON(r *codec.Reader) {
 				}
 				r.Float64(&(*v.Num))
 			}
-		case "deep":
+		case 26: // deep
 			if r.Null() {
 				v.Deep = nil
 			} else {
@@ -366,24 +276,12 @@ func (v *All) ReadJSON(r *codec.Reader) {
 					if (*v.Deep) == nil {
 						(*v.Deep) = new(int)
 					}
-					codec.Int(r, &(*(*v.Deep)))
+					r.Int(&(*(*v.Deep)))
 				}
 			}
-		case "map":
-			if r.Null() {
-				v.Map = nil
-			} else {
-				if v.Map == nil {
-					v.Map = make(map[string]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name34 := r.Name()
-					var elem35 string
-					r.String(&elem35)
-					v.Map[string(name34)] = elem35
-				}
-			}
-		case "lists":
+		case 27: // map
+			r.TextMap(&v.Map)
+		case 28: // lists
 			if r.Null() {
 				v.Lists = nil
 			} else {
@@ -391,23 +289,13 @@ func (v *All) ReadJSON(r *codec.Reader) {
 					v.Lists = make(map[Tone][]string)
 				}
 				for more := r.Object(); more; more = r.NextField() {
-					name36 := r.Name()
-					var elem37 []string
-					if r.Null() {
-						elem37 = nil
-					} else {
-						s38, n39 := elem37, 0
-						for more := r.Array(); more; more = r.NextElement() {
-							s38 = codec.Slot(s38, n39)
-							r.String(&s38[n39])
-							n39++
-						}
-						elem37 = codec.Cut(s38, n39)
-					}
-					v.Lists[Tone(name36)] = elem37
+					name24 := r.Name()
+					var elem25 []string
+					r.Texts(&elem25)
+					v.Lists[Tone(name24)] = elem25
 				}
 			}
-		case "objects":
+		case 29: // objects
 			if r.Null() {
 				v.Objects = nil
 			} else {
@@ -415,51 +303,36 @@ func (v *All) ReadJSON(r *codec.Reader) {
 					v.Objects = make(map[string]Inner)
 				}
 				for more := r.Object(); more; more = r.NextField() {
-					name40 := r.Name()
-					var elem41 Inner
-					elem41.ReadJSON(r)
-					v.Objects[string(name40)] = elem41
+					name26 := r.Name()
+					var elem27 Inner
+					elem27.ReadJSON(r)
+					v.Objects[string(name26)] = elem27
 				}
 			}
-		case "loose":
+		case 30: // loose
 			r.Any(&v.Loose)
-		case "numbers":
+		case 31: // numbers
 			r.Any(&v.Numbers)
-		case "fixed":
+		case 32: // fixed
 			r.Any(&v.Fixed)
-		case "addr":
+		case 33: // addr
 			r.Any(&v.Addr)
-		case "own":
+		case 34: // own
 			r.Any(&v.Own)
-		case "a<b&c":
+		case 35: // a<b&c
 			r.String(&v.Odd)
-		case "-":
+		case 36: // -
 			r.String(&v.Dash)
-		case "inline":
-			if !r.Null() {
-				for more := r.Object(); more; more = r.NextField() {
-					name42 := r.Name()
-				again43:
-					switch name42 {
-					case "X":
-						codec.Int(r, &v.Inline.X)
-					case "Y":
-						codec.Int(r, &v.Inline.Y)
-					default:
-						if known44 := codec.Fold(name42, "X,Y"); known44 != "" {
-							name42 = known44
-							goto again43
-						}
-						r.Skip()
-					}
+		case 37: // inline
+			names28 := [2]string{"X", "Y"}
+			for i29 := r.Begin(names28[:]); i29 >= 0; i29 = r.Next(names28[:], i29) {
+				switch i29 {
+				case 0: // X
+					r.Int(&v.Inline.X)
+				case 1: // Y
+					r.Int(&v.Inline.Y)
 				}
 			}
-		default:
-			if known23 := codec.Fold(name21, "id,extra,shadow,Plain,tone,yes,yesToo,i,i8,i64,u8,u64,count,f32,f64,bytes,null,doc,at,since,texts,tags,inners,grid,ref,num,deep,map,lists,objects,loose,numbers,fixed,addr,own,a<b&c,-,inline"); known23 != "" {
-				name21 = known23
-				goto again22
-			}
-			r.Skip()
 		}
 	}
 }
@@ -468,34 +341,25 @@ func (v *All) ReadJSON(r *codec.Reader) {
 func (v Base) CodecType() string { return "sample.Base" }
 
 // WriteJSON writes v as JSON.
-func (v Base) WriteJSON(w *codec.Writer) {
+func (v Base) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Base) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"id\":")
-	w.String(v.ID)
-	w.Raw(",\"shadow\":")
-	w.String(v.Shadow)
+	w.Text(",\"id\":", v.ID, false)
+	w.Text(",\"shadow\":", v.Shadow, false)
 	w.Object(at1)
 }
 
+var fieldsOfBase = [2]string{"id", "shadow"}
+
 // ReadJSON reads JSON into v.
 func (v *Base) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "id":
+	for i2 := r.Begin(fieldsOfBase[:]); i2 >= 0; i2 = r.Next(fieldsOfBase[:], i2) {
+		switch i2 {
+		case 0: // id
 			r.String(&v.ID)
-		case "shadow":
+		case 1: // shadow
 			r.String(&v.Shadow)
-		default:
-			if known4 := codec.Fold(name2, "id,shadow"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -504,19 +368,20 @@ func (v *Base) ReadJSON(r *codec.Reader) {
 func (v Inner) CodecType() string { return "sample.Inner" }
 
 // WriteJSON writes v as JSON.
-func (v Inner) WriteJSON(w *codec.Writer) {
+func (v Inner) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Inner) writeJSON(w *codec.Writer) {
 	if w.Deep() {
 		return
 	}
 	at1 := w.Open()
-	w.Raw(",\"name\":")
-	w.String(v.Name)
+	w.Text(",\"name\":", v.Name, false)
 	if v.Next != nil {
 		w.Raw(",\"next\":")
 		if v.Next == nil {
 			w.Null()
 		} else {
-			(*v.Next).WriteJSON(w)
+			(*v.Next).writeJSON(w)
 		}
 	}
 	if len(v.All) > 0 {
@@ -527,7 +392,7 @@ func (v Inner) WriteJSON(w *codec.Writer) {
 			at2 := w.Open()
 			for i3 := range v.All {
 				w.Comma()
-				v.All[i3].WriteJSON(w)
+				v.All[i3].writeJSON(w)
 			}
 			w.Array(at2)
 		}
@@ -535,18 +400,15 @@ func (v Inner) WriteJSON(w *codec.Writer) {
 	w.Object(at1)
 }
 
+var fieldsOfInner = [3]string{"name", "next", "all"}
+
 // ReadJSON reads JSON into v.
 func (v *Inner) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name4 := r.Name()
-	again5:
-		switch name4 {
-		case "name":
+	for i4 := r.Begin(fieldsOfInner[:]); i4 >= 0; i4 = r.Next(fieldsOfInner[:], i4) {
+		switch i4 {
+		case 0: // name
 			r.String(&v.Name)
-		case "next":
+		case 1: // next
 			if r.Null() {
 				v.Next = nil
 			} else {
@@ -555,24 +417,18 @@ func (v *Inner) ReadJSON(r *codec.Reader) {
 				}
 				(*v.Next).ReadJSON(r)
 			}
-		case "all":
+		case 2: // all
 			if r.Null() {
 				v.All = nil
 			} else {
-				s7, n8 := v.All, 0
+				s5, n6 := v.All, 0
 				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
+					s5 = codec.Slot(s5, n6)
+					s5[n6].ReadJSON(r)
+					n6++
 				}
-				v.All = codec.Cut(s7, n8)
+				v.All = codec.Cut(s5, n6)
 			}
-		default:
-			if known6 := codec.Fold(name4, "name,next,all"); known6 != "" {
-				name4 = known6
-				goto again5
-			}
-			r.Skip()
 		}
 	}
 }
@@ -581,14 +437,16 @@ func (v *Inner) ReadJSON(r *codec.Reader) {
 func (v List) CodecType() string { return "sample.List" }
 
 // WriteJSON writes v as JSON.
-func (v List) WriteJSON(w *codec.Writer) {
-	if v == nil {
+func (v List) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *List) writeJSON(w *codec.Writer) {
+	if (*v) == nil {
 		w.Null()
 	} else {
 		at1 := w.Open()
-		for i2 := range v {
+		for i2 := range *v {
 			w.Comma()
-			v[i2].WriteJSON(w)
+			(*v)[i2].writeJSON(w)
 		}
 		w.Array(at1)
 	}
@@ -613,30 +471,22 @@ func (v *List) ReadJSON(r *codec.Reader) {
 func (v Other) CodecType() string { return "sample.Other" }
 
 // WriteJSON writes v as JSON.
-func (v Other) WriteJSON(w *codec.Writer) {
+func (v Other) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Other) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"Clash\":")
-	w.String(v.Clash)
+	w.Text(",\"Clash\":", v.Clash, false)
 	w.Object(at1)
 }
 
+var fieldsOfOther = [1]string{"Clash"}
+
 // ReadJSON reads JSON into v.
 func (v *Other) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "Clash":
+	for i2 := r.Begin(fieldsOfOther[:]); i2 >= 0; i2 = r.Next(fieldsOfOther[:], i2) {
+		switch i2 {
+		case 0: // Clash
 			r.String(&v.Clash)
-		default:
-			if known4 := codec.Fold(name2, "Clash"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
 		}
 	}
 }
@@ -645,36 +495,25 @@ func (v *Other) ReadJSON(r *codec.Reader) {
 func (v Side) CodecType() string { return "sample.Side" }
 
 // WriteJSON writes v as JSON.
-func (v Side) WriteJSON(w *codec.Writer) {
+func (v Side) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+
+func (v *Side) writeJSON(w *codec.Writer) {
 	at1 := w.Open()
-	w.Raw(",\"Clash\":")
-	w.String(v.Clash)
-	if v.Extra != 0 {
-		w.Raw(",\"extra\":")
-		w.Int(int64(v.Extra))
-	}
+	w.Text(",\"Clash\":", v.Clash, false)
+	w.Number(",\"extra\":", int64(v.Extra), true)
 	w.Object(at1)
 }
 
+var fieldsOfSide = [2]string{"Clash", "extra"}
+
 // ReadJSON reads JSON into v.
 func (v *Side) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		return
-	}
-	for more := r.Object(); more; more = r.NextField() {
-		name2 := r.Name()
-	again3:
-		switch name2 {
-		case "Clash":
+	for i2 := r.Begin(fieldsOfSide[:]); i2 >= 0; i2 = r.Next(fieldsOfSide[:], i2) {
+		switch i2 {
+		case 0: // Clash
 			r.String(&v.Clash)
-		case "extra":
-			codec.Int(r, &v.Extra)
-		default:
-			if known4 := codec.Fold(name2, "Clash,extra"); known4 != "" {
-				name2 = known4
-				goto again3
-			}
-			r.Skip()
+		case 1: // extra
+			r.Int(&v.Extra)
 		}
 	}
 }
