@@ -233,10 +233,15 @@ func checkCompiler(_ context.Context, p *patient) finding {
 	if _, err := os.Stat(p.config.Data); err != nil {
 		return skipped(name, "there is no data directory yet")
 	}
-	if _, err := wasm.New(wasm.Settings{CacheDir: dir}); err != nil {
+	r, err := wasm.New(wasm.Settings{CacheDir: dir, Path: p.config.WASMPath})
+	if err != nil {
 		return bad(name, err, "The cache of compiled plugins must be writable and private: remove "+dir+" and start again.")
 	}
-	return ok(name, "wasm, a fresh instance for every call; compiled code is kept in %s", dir)
+	path, why := r.Path()
+	if why != "" {
+		why = " (" + why + ")"
+	}
+	return ok(name, "wasm, a clean sandbox for every call by the path %s%s; compiled code is kept in %s", path, why, dir)
 }
 
 func checkBundled(_ context.Context, p *patient) finding {

@@ -171,7 +171,11 @@ func (p *portal) openCatalog() error {
 // loads the instances of all tenants.
 func (p *portal) openPlugins(ctx context.Context) error {
 	log := p.telemetry.Logger()
-	sandboxes, err := wasm.New(wasm.Settings{CacheDir: filepath.Join(p.config.Data, "cache", "wasm"), Log: log})
+	key, err := p.box.DeriveHost("compiled plugins")
+	if err != nil {
+		return err
+	}
+	sandboxes, err := wasm.New(wasm.Settings{CacheDir: filepath.Join(p.config.Data, "cache", "wasm"), Key: key, Path: p.config.WASMPath, Log: log})
 	if err != nil {
 		return err
 	}

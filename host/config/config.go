@@ -43,6 +43,9 @@ type Config struct {
 	// TrustedProxies are the addresses of proxies whose X-Forwarded-For and
 	// X-Forwarded-Proto are believed; nobody's if empty.
 	TrustedProxies []netip.Prefix
+	// WASMPath is how sandboxes of plugins are made: auto, or one of the paths of
+	// host/plugin/wasm.
+	WASMPath string
 	// Bundled is the directory of the plugins that come with the host.
 	Bundled string
 	// LogFormat, LogLevel and AccessLog are telemetry's settings.

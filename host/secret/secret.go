@@ -110,6 +110,16 @@ func (b *Box) Derive(tenant host.TenantID, purpose string) ([]byte, error) {
 	return b.keys[0].derive(tenant, "derive\x00"+purpose)
 }
 
+// DeriveHost returns a key of 32 bytes for one purpose of the host itself,
+// always the same. It comes from the oldest host key, as Derive's.
+func (b *Box) DeriveHost(purpose string) ([]byte, error) {
+	key, err := hkdf.Key(sha256.New, b.keys[0].key, nil, "callboard host\x00"+purpose, keySize)
+	if err != nil {
+		return nil, fmt.Errorf("deriving a key: %w", err)
+	}
+	return key, nil
+}
+
 func (k hostKey) cipher(tenant host.TenantID) (cipher.AEAD, error) {
 	key, err := k.derive(tenant, "seal")
 	if err != nil {

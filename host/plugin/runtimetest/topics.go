@@ -28,10 +28,10 @@ func calls(t *testing.T, b *Bench) {
 		if json.Unmarshal(one, &x) != nil || json.Unmarshal(two, &y) != nil || len(x) != 2 {
 			t.Fatalf("got %s and %s", one, two)
 		}
-		for i := range x {
-			if x[i] == y[i] {
-				t.Errorf("two calls drew the same random value %s", x[i])
-			}
+		// The second value is of math/rand, which a language's runtime seeds when
+		// it is initialised: where calls start from an image, it may repeat.
+		if x[0] == y[0] {
+			t.Errorf("two calls drew the same random value %s", x[0])
 		}
 	})
 	t.Run("RealClock", func(t *testing.T) {

@@ -1,46 +1,76 @@
-// Package wasm runs plugins as WebAssembly: Extism's ABI on wazero, a fresh
-// instance for every call, real randomness and a real clock, and limits on
-// time, memory and output that name themselves when they are hit. Which calls
-// may be made, and what guests may reach, is decided elsewhere.
+// Package wasm runs plugins as WebAssembly. Every call gets a sandbox in which
+// nothing of another call is left, by one of three paths:
 //
-// Compiled code is kept on disk below Settings.CacheDir, one folder for each
-// digest. It is machine code: whoever can write there runs code in the host,
-// so the folder belongs to the host's user alone (0700), and Open refuses one
-// that does not.
+//   - page-scan: sandboxes are kept and made clean after each call by copying
+//     back the pages that were written (Linux 6.7 and newer);
+//   - madvise: the same by giving written pages back to the system (Linux);
+//   - fresh: a new instance for each call, by Extism's own SDK (anywhere, and
+//     for modules whose state cannot be restored).
+//
+// All of them count fuel, enforce the same limits and give the same answers.
+// Which one serves, and why not a faster one, is in plugin.Facts. What guests
+// can call is in package kernel, how they are restored in sandbox, how they are
+// made to count in rewrite. Which calls may be made, and what host services
+// guests reach, is decided elsewhere.
+//
+// Compiled code is kept on disk below Settings.CacheDir (package vault): it is
+// machine code, so whoever can write there could run code in the host. Boxes
+// are bound to the digest of the module, the version of this package and of
+// wazero, and the architecture.
 package wasm
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"time"
 
-	extism "github.com/extism/go-sdk"
 	"github.com/tetratelabs/wazero"
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/wasm/sandbox"
+	"github.com/callboard-dev/callboard/host/plugin/wasm/vault"
+)
+
+// Names of the paths, for Settings.Path and plugin.Facts.
+const (
+	PathAuto     = "auto"
+	PathPageScan = string(sandbox.PageScan)
+	PathMadvise  = string(sandbox.Madvise)
+	PathFresh    = "fresh"
 )
 
 // Settings of a Runtime.
 type Settings struct {
 	// CacheDir keeps compiled code. Required.
 	CacheDir string
+	// Key seals what is kept there: at least 16 bytes that only the host knows.
+	// Without one, each process makes its own and reads no other's code.
+	Key []byte
+	// Path is the path to take, PathAuto if empty: for tests, and for operators
+	// who must avoid one.
+	Path string
 	// MaxMemory is the most memory that any guest may have, in bytes; the
 	// limits of single calls are enforced below it (512 MiB).
 	MaxMemory int64
-	Log       *slog.Logger
+	// MaxBoxes is how many sandboxes one module has at most (256). Who finds
+	// none free waits.
+	MaxBoxes int
+	Log      *slog.Logger
 }
 
 // Runtime compiles WebAssembly plugins.
 type Runtime struct {
 	settings Settings
+	vault    *vault.Vault
+	path     sandbox.Path
+	why      string
 }
 
 var _ plugin.Runtime = (*Runtime)(nil)
@@ -50,26 +80,64 @@ func New(s Settings) (*Runtime, error) {
 	if s.MaxMemory <= 0 {
 		s.MaxMemory = 512 << 20
 	}
+	if s.MaxBoxes <= 0 {
+		s.MaxBoxes = 256
+	}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
 	if s.CacheDir == "" {
 		return nil, host.Errorf(host.CodeInvalid, "the folder for compiled plugins is not set")
 	}
+	if len(s.Key) == 0 {
+		s.Key = make([]byte, 32)
+		_, _ = rand.Read(s.Key) // it never fails
+	}
+	r := &Runtime{settings: s}
+	if err := r.choose(s.Path); err != nil {
+		return nil, err
+	}
 	dir, err := filepath.Abs(s.CacheDir)
 	if err != nil {
 		return nil, err
 	}
-	s.CacheDir = dir
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if r.vault, err = vault.Open(dir, s.Key); err != nil {
 		return nil, badCache(dir, err)
 	}
-	if err := ownedAlone(dir); err != nil {
-		return nil, badCache(dir, err)
-	}
-	r := &Runtime{settings: s}
-	r.sweep()
 	return r, nil
+}
+
+// choose finds the path for modules that every path can take.
+func (r *Runtime) choose(want string) error {
+	found, why := sandbox.Detect()
+	switch want {
+	case "", PathAuto:
+		r.path, r.why = found, why
+	case PathPageScan, PathMadvise:
+		if found == sandbox.None || want == PathPageScan && found != sandbox.PageScan {
+			return host.Errorf(host.CodeUnavailable, "plugins cannot be run by the path %s here: %s", want, why).
+				WithHint("set the path to %s", PathAuto)
+		}
+		r.path = sandbox.Path(want)
+		if r.path != found {
+			r.why = "the host's configuration chooses it"
+		}
+	case PathFresh:
+		r.path, r.why = sandbox.None, "the host's configuration chooses it"
+	default:
+		return host.Errorf(host.CodeInvalid, "%q is no path of plugins", want).
+			WithHint("it is one of %s, %s, %s and %s", PathAuto, PathPageScan, PathMadvise, PathFresh)
+	}
+	return nil
+}
+
+// Path returns the path that modules take unless they cannot, and why no faster
+// one is taken.
+func (r *Runtime) Path() (path, why string) {
+	if r.path == sandbox.None {
+		return PathFresh, r.why
+	}
+	return string(r.path), r.why
 }
 
 func badCache(dir string, err error) error {
@@ -89,167 +157,94 @@ func reason(err error) error {
 
 var hexDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
-const (
-	// complete marks a cache folder whose compilation came to its end.
-	complete = "complete"
-	// partial begins the name of one that is being filled; after staleAfter
-	// nobody does any more.
-	partial    = ".partial-"
-	staleAfter = time.Hour
-)
-
-func (r *Runtime) folder(digest string) (string, error) {
+// boxName is the name of a digest's box in the vault.
+func (r *Runtime) boxName(digest string) (string, error) {
 	if !hexDigest.MatchString(digest) {
 		return "", host.Errorf(host.CodeInvalid, "%q is not a sha256 digest", digest)
 	}
-	return filepath.Join(r.settings.CacheDir, strings.TrimPrefix(digest, "sha256:")), nil
+	kind := "sandbox"
+	if r.path == sandbox.None {
+		kind = PathFresh
+	}
+	return strings.TrimPrefix(digest, "sha256:") + "-" + kind + "-" + buildTag(), nil
 }
 
 // Cached reports whether the code was compiled on this machine before.
 func (r *Runtime) Cached(digest string) bool {
-	dir, err := r.folder(digest)
-	if err != nil {
-		return false
-	}
-	_, err = os.Stat(filepath.Join(dir, complete))
-	return err == nil
+	name, err := r.boxName(digest)
+	return err == nil && r.vault.Has(name)
 }
 
-// Forget removes compiled code from disk.
+// Forget removes compiled code from disk, that of other versions too.
 func (r *Runtime) Forget(digest string) error {
-	dir, err := r.folder(digest)
-	if err != nil {
+	if _, err := r.boxName(digest); err != nil {
 		return err
 	}
-	return os.RemoveAll(dir)
+	return r.vault.Remove(func(name string) bool { return strings.HasPrefix(name, strings.TrimPrefix(digest, "sha256:")) })
 }
 
 // Close has nothing to free: every module frees its own.
 func (r *Runtime) Close(context.Context) error { return nil }
 
 // Check looks at the code without compiling it.
-func (r *Runtime) Check(code []byte) error { return check(code) }
+func (r *Runtime) Check(code []byte) error {
+	_, err := parse(code)
+	return err
+}
 
-// Compile compiles the code, or loads what an earlier Compile left on disk. A
-// cache that cannot be read, or whose checksum is wrong, is compiled anew. A
-// disk that cannot be written costs the next start its cache, nothing else.
+// Compile compiles the code and makes the image of its sandboxes, or loads what
+// an earlier Compile left on disk. What was changed there is made anew. A disk
+// that cannot be written costs the next start its cache, nothing else.
 func (r *Runtime) Compile(ctx context.Context, digest string, code []byte) (plugin.Module, error) {
-	if err := check(code); err != nil {
-		return nil, err
-	}
-	dir, err := r.folder(digest)
+	name, err := r.boxName(digest)
 	if err != nil {
 		return nil, err
 	}
-	if r.Cached(digest) {
-		m, err := r.compile(ctx, dir, code)
-		if err == nil {
-			return m, nil
-		}
+	m, err := guarded(func() (plugin.Module, error) { return r.load(ctx, name) })
+	if err == nil {
+		return m, nil
+	}
+	if !errors.Is(err, vault.ErrNone) {
 		r.settings.Log.Warn("compiling a plugin anew: its compiled code cannot be used", "digest", digest, "error", err)
-		if err := os.RemoveAll(dir); err != nil {
+		if err := r.vault.Remove(func(n string) bool { return n == name }); err != nil {
 			r.settings.Log.Warn("removing compiled code", "digest", digest, "error", err)
 		}
 	}
-	return r.fresh(ctx, digest, dir, code)
-}
-
-// fresh compiles into a folder of its own and puts it in place when it is
-// complete, so that several processes may compile the same code.
-func (r *Runtime) fresh(ctx context.Context, digest, dir string, code []byte) (plugin.Module, error) {
-	tmp, err := os.MkdirTemp(r.settings.CacheDir, partial)
+	parsed, err := parse(code)
+	if err != nil {
+		return nil, err
+	}
+	draft, err := r.vault.Draft()
 	if err != nil {
 		r.settings.Log.Warn("compiled code cannot be kept for the next start", "error", err)
-		tmp = ""
+		draft = &vault.Draft{}
 	}
-	m, err := r.compile(ctx, tmp, code)
+	m, err = guarded(func() (plugin.Module, error) { return r.make(ctx, parsed, draft, name) })
+	if draft.Dir != "" {
+		if err := draft.Discard(); err != nil {
+			r.settings.Log.Warn("removing a leftover of the compiler", "error", err)
+		}
+	}
 	if err != nil {
-		return nil, errors.Join(invalid(err), os.RemoveAll(tmp))
-	}
-	if tmp == "" {
-		return m, nil
-	}
-	err = os.WriteFile(filepath.Join(tmp, complete), nil, 0o600)
-	if err == nil {
-		err = os.Rename(tmp, dir)
-	}
-	if err != nil && !r.Cached(digest) {
-		r.settings.Log.Warn("compiled code cannot be kept for the next start", "digest", digest, "error", err)
-	}
-	if err := os.RemoveAll(tmp); err != nil {
-		r.settings.Log.Warn("removing a leftover of the compiler", "error", err)
+		return nil, invalid(err)
 	}
 	return m, nil
 }
 
-// sweep removes what killed processes left half compiled.
-func (r *Runtime) sweep() {
-	entries, err := os.ReadDir(r.settings.CacheDir)
-	if err != nil {
-		return // New finds out by itself whether the folder can be used
-	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err == nil && strings.HasPrefix(e.Name(), partial) && time.Since(info.ModTime()) > staleAfter {
-			_ = os.RemoveAll(filepath.Join(r.settings.CacheDir, e.Name())) // tried again at the next start
-		}
-	}
+// engineConfig is how the engine is set up for every path.
+func engineConfig(cache wazero.CompilationCache) wazero.RuntimeConfig {
+	return wazero.NewRuntimeConfigCompiler().WithCompilationCache(cache).WithDebugInfoEnabled(false)
 }
 
-// invalid explains why code does not compile.
-func invalid(err error) error {
-	if host.CodeOf(err) != host.CodeInternal {
-		return err
+// openCache opens the engine's own cache in a folder, or none if that is empty.
+// Each module has one: only closing it gives the compiled code's memory back.
+func openCache(dir string) (wazero.CompilationCache, error) {
+	if dir == "" {
+		return wazero.NewCompilationCache(), nil
 	}
-	text := err.Error()
-	if len(text) > 300 {
-		text = text[:300] + "…"
-	}
-	e := host.Errorf(host.CodeInvalid, "the code is not valid WebAssembly: %s", text).
-		WithHint("build it with callboard plugin build, or GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared")
-	e.Err = err
-	return e
-}
-
-// compile compiles with the cache folder dir, or none if it is empty. Each release has a cache object
-// of its own: only closing it gives the compiled code's memory back.
-func (r *Runtime) compile(ctx context.Context, dir string, code []byte) (m *module, err error) {
-	defer func() {
-		// The compiler meets strangers' code and damaged caches.
-		if p := recover(); p != nil {
-			m, err = nil, fmt.Errorf("compiling: %v", p)
-		}
-	}()
-	if code, err = interruptible(code); err != nil {
-		return nil, err
-	}
-	if code, err = rewritten(code, sectionTable, boundedTables); err != nil {
-		return nil, err
-	}
-	cache := wazero.NewCompilationCache()
-	if dir != "" {
-		if cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
-			return nil, badCache(dir, err)
-		}
-	}
-	pages := uint32(r.settings.MaxMemory >> 16)
-	compiled, err := extism.NewCompiledPlugin(
-		withOutputGuard(ctx),
-		extism.Manifest{
-			Wasm:   []extism.Wasm{extism.WasmData{Data: mergeData(code)}},
-			Memory: &extism.ManifestMemory{MaxPages: pages, MaxHttpResponseBytes: 0, MaxVarBytes: 1 << 20},
-			// The real limit is the deadline of each call's context. This one
-			// makes guests interruptible and is a net below it.
-			Timeout: uint64(backstop.Milliseconds()),
-		},
-		extism.PluginConfig{
-			RuntimeConfig: wazero.NewRuntimeConfig().WithCompilationCache(cache).WithCloseOnContextDone(true),
-			EnableWasi:    true,
-		},
-		[]extism.HostFunction{hostFunction()},
-	)
+	c, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {
-		return nil, errors.Join(err, cache.Close(ctx))
+		return nil, fmt.Errorf("opening the compiler's cache: %w", err)
 	}
-	return &module{compiled: compiled, cache: cache}, nil
+	return c, nil
 }

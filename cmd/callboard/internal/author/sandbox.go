@@ -10,6 +10,7 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	"github.com/callboard-dev/callboard/host/plugin/wasm"
+	"github.com/callboard-dev/callboard/host/plugin/wasm/vault"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	"github.com/callboard-dev/callboard/sdk"
@@ -32,7 +33,11 @@ func (s Settings) openRuntime() (*wasm.Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wasm.New(wasm.Settings{CacheDir: filepath.Join(cache, "compiled")})
+	key, err := vault.KeyFile(filepath.Join(cache, "compiled.key"))
+	if err != nil {
+		return nil, err
+	}
+	return wasm.New(wasm.Settings{CacheDir: filepath.Join(cache, "compiled"), Key: key})
 }
 
 // checkCode looks at the guest without running it.

@@ -45,18 +45,21 @@ func (t *stream) write(b []byte, limit int) {
 	t.kept = append(t.kept, b...)
 }
 
-// lastWords finds out whether a Go guest says that it dies. It looks at lines
-// that begin in the last write, whose length is n.
-func (t *stream) lastWords(n int) {
-	if t.dying != "" {
-		return
-	}
-	tail := t.kept[max(0, len(t.kept)-n):]
+// Dying returns what a Go guest says that it dies of, in one of the lines that
+// it wrote, or nothing.
+func Dying(text []byte) Kind {
 	for _, d := range deaths {
-		if i := bytes.Index(tail, d.line); i == 0 || i > 0 && tail[i-1] == '\n' {
-			t.dying = d.kind
-			return
+		if i := bytes.Index(text, d.line); i == 0 || i > 0 && text[i-1] == '\n' {
+			return d.kind
 		}
+	}
+	return ""
+}
+
+// lastWords looks for a death in the last write, whose length is n.
+func (t *stream) lastWords(n int) {
+	if t.dying == "" {
+		t.dying = Dying(t.kept[max(0, len(t.kept)-n):])
 	}
 }
 

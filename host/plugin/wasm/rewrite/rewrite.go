@@ -50,6 +50,10 @@ const (
 	reserved = "__callboard_"
 )
 
+// Version is raised when the same module would be written in another way: what
+// was compiled from it before is compiled anew.
+const Version = 1
+
 // Kinds of imports and exports.
 const (
 	KindFunction byte = 0

@@ -1,9 +1,9 @@
-package wasm
+package portable
 
 import (
-	"sync/atomic"
-
 	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/callboard-dev/callboard/host/plugin/wasm/kernel"
 )
 
 // budget allocates the linear memories of one call, the guest's and the Extism
@@ -11,8 +11,8 @@ import (
 // heap: it is given back the moment the call ends.
 type budget struct {
 	limit  int64
-	used   int64 // by one goroutine: the call's
-	wanted atomic.Int64
+	used   int64
+	wanted int64 // the sum that was asked for when the limit was hit, or 0
 	areas  []*area
 }
 
@@ -25,10 +25,7 @@ func (b *budget) Allocate(_, max uint64) experimental.LinearMemory {
 	return a
 }
 
-// refused returns the sum that was asked for when the limit was hit, or 0.
-func (b *budget) refused() int64 { return b.wanted.Load() }
-
-// free frees what a failed start left behind.
+// free frees what is left.
 func (b *budget) free() {
 	for _, a := range b.areas {
 		a.Free()
@@ -47,7 +44,7 @@ type area struct {
 func (a *area) Reallocate(size uint64) []byte {
 	grow := int64(size - a.size)
 	if sum := a.budget.used + grow; sum > a.budget.limit && a.budget.limit > 0 {
-		a.budget.wanted.Store(sum)
+		a.budget.wanted = sum
 		return nil
 	}
 	if a.mem == nil {
@@ -57,13 +54,13 @@ func (a *area) Reallocate(size uint64) []byte {
 		}
 		mem, err := mapMemory(max(reserve, size))
 		if err != nil {
-			a.budget.wanted.Store(a.budget.used + grow)
+			a.budget.wanted = a.budget.used + grow
 			return nil
 		}
 		a.mem = mem
 	}
 	if size > uint64(len(a.mem)) {
-		a.budget.wanted.Store(a.budget.used + grow)
+		a.budget.wanted = a.budget.used + grow
 		return nil
 	}
 	a.budget.used += grow
@@ -77,4 +74,35 @@ func (a *area) Free() {
 		unmapMemory(a.mem)
 		a.mem = nil
 	}
+}
+
+// scroll keeps the first bytes that are written to it and drops the rest.
+type scroll struct {
+	limit int
+	kept  []byte
+	cut   bool
+}
+
+// Write keeps what fits and never fails. A guest that says that it dies, and
+// says no end of it, is ended.
+func (t *scroll) Write(p []byte) (int, error) {
+	room := max(0, t.limit-len(t.kept))
+	if len(p) > room {
+		t.cut = true
+	}
+	t.kept = append(t.kept, p[:min(len(p), room)]...)
+	if t.cut {
+		if kind := kernel.Dying(t.kept); kind != "" {
+			panic(&kernel.Fault{Kind: kind})
+		}
+	}
+	return len(p), nil
+}
+
+// text returns what was kept.
+func (t *scroll) text() []byte {
+	if t.cut {
+		return append(t.kept, " […]"...)
+	}
+	return t.kept
 }
