@@ -263,3 +263,40 @@ func TestFiguresFile(t *testing.T) {
 		t.Fatalf("%v: %s", err, text)
 	}
 }
+
+func TestFiguresOf(t *testing.T) {
+	out := `goos: linux
+BenchmarkFigureX/go-2   1   5 ns/op   1.05 figure:runtime/isolated_vs_warm/go   2 pages
+BenchmarkFigureX/go-2   1   5 ns/op   1.15 figure:runtime/isolated_vs_warm/go
+BenchmarkFigureY-2      1   NaNope figure:runtime/soak_lost
+PASS`
+	got := figuresOf([]byte(out))
+	if len(got) != 1 || len(got["runtime/isolated_vs_warm/go"]) != 2 || got["runtime/isolated_vs_warm/go"][1] != 1.15 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestMissed(t *testing.T) {
+	for name, c := range map[string]struct {
+		value float64
+		goal  string
+		late  bool
+	}{
+		"WithinTheGoal":    {1.0, "<=1.08", false},
+		"WithinATenthOfIt": {1.18, "<=1.08", false},
+		"BeyondATenth":     {1.2, "<=1.08", true},
+		"TooFew":           {4500, ">=5000", true},
+		"NearlyEnough":     {4600, ">=5000", false},
+		"NothingMayDiffer": {1, "<=0", true},
+		"WithoutAGoal":     {1e9, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := missed([]figure{{Name: "x", Value: c.value, Goal: c.goal}}); (len(got) > 0) != c.late {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+	if goalOf("runtime/limited_vs_extism_fresh/go") != "<=0.035" || goalOf("runtime/runaway_stop/loop") != "<=10" || goalOf("http/x") != "" {
+		t.Error("a family's goal is not that of its members")
+	}
+}

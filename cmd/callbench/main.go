@@ -38,19 +38,21 @@ type options struct {
 
 // bench is one family of figures. Its name is the part before the slash.
 type bench struct {
-	name string
-	run  func(ctx context.Context, o options, p *portal, emit func(figure)) error
+	name   string
+	portal bool // needs a running one
+	run    func(ctx context.Context, o options, p *portal, emit func(figure)) error
 }
 
 // benches are all families, in the order in which they run.
 func benches() []bench {
 	return []bench{
-		{"start", benchStart},
-		{"memory", benchMemory},
-		{"http", benchHTTP},
-		{"plugin", benchPlugin},
-		{"install", benchInstall},
-		{"peer", benchPeer},
+		{"start", true, benchStart},
+		{"memory", true, benchMemory},
+		{"http", true, benchHTTP},
+		{"plugin", true, benchPlugin},
+		{"install", true, benchInstall},
+		{"runtime", false, benchRuntime},
+		{"peer", true, benchPeer},
 	}
 }
 
@@ -102,6 +104,11 @@ func (o options) wantedFamily(family string) bool {
 		slices.ContainsFunc(strings.Split(o.only, ","), func(p string) bool { return strings.HasPrefix(p, family+"/") })
 }
 
+// wantedBelow reports whether a wanted name begins with prefix.
+func (o options) wantedBelow(prefix string) bool {
+	return slices.ContainsFunc(strings.Split(o.only, ","), func(p string) bool { return strings.HasPrefix(p, prefix) })
+}
+
 func run(ctx context.Context, args []string, out io.Writer) error {
 	o, err := parse(args, out)
 	if err != nil {
@@ -113,12 +120,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer os.RemoveAll(dir)
 	p := newPortal(o, dir)
-	if err := p.start(ctx); err != nil {
-		return err
-	}
-	defer p.stop()
-	if err := p.prepare(ctx); err != nil {
-		return err
+	if slices.ContainsFunc(benches(), func(b bench) bool { return b.portal && o.wantedFamily(b.name) }) {
+		if err := p.start(ctx); err != nil {
+			return err
+		}
+		defer p.stop()
+		if err := p.prepare(ctx); err != nil {
+			return err
+		}
 	}
 	var figures []figure
 	emit := func(f figure) {
@@ -135,22 +144,32 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			}
 		}
 	}
-	return errors.Join(append(errs, write(o.out, figures))...)
+	errs = append(errs, write(o.out, figures))
+	if late := missed(figures); len(late) > 0 {
+		errs = append(errs, fmt.Errorf("%d figures are more than a tenth beyond their goal:\n  %s", len(late), strings.Join(late, "\n  ")))
+	}
+	return errors.Join(errs...)
 }
 
 // verdict compares a figure with its goal, "<=300" or ">=0.4".
 func verdict(f figure) string {
-	var limit float64
-	if f.Goal == "" {
-		return ""
-	}
-	if _, err := fmt.Sscanf(f.Goal[2:], "%g", &limit); err != nil {
+	limit, atMost, ok := bound(f.Goal)
+	if !ok {
 		return f.Goal
 	}
-	if strings.HasPrefix(f.Goal, "<=") && f.Value <= limit || strings.HasPrefix(f.Goal, ">=") && f.Value >= limit {
+	if atMost && f.Value <= limit || !atMost && f.Value >= limit {
 		return f.Goal + " ok"
 	}
 	return f.Goal + " MISSED"
+}
+
+// bound reads a goal.
+func bound(goal string) (limit float64, atMost, ok bool) {
+	if len(goal) < 3 {
+		return 0, false, false
+	}
+	_, err := fmt.Sscanf(goal[2:], "%g", &limit)
+	return limit, strings.HasPrefix(goal, "<="), err == nil
 }
 
 func write(file string, figures []figure) error {
