@@ -51,7 +51,6 @@ type record struct {
 	before float64
 }
 
-
 // New returns a watch.
 func New(s Settings) *Watch {
 	if s.For <= 0 {

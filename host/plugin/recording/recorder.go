@@ -50,7 +50,6 @@ type Recorder struct {
 	once  sync.Once
 }
 
-
 // pace is how often calls of one instance are recorded.
 type pace struct {
 	calls atomic.Uint64
