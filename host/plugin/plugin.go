@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/stream"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 )
@@ -315,6 +316,9 @@ type ServiceSet map[string]Service
 type Session struct {
 	Caller   host.Caller
 	Instance *Instance
+	// Handles are the bodies that the call reads and writes in pieces. Who
+	// runs the call attaches and closes them.
+	stream.Handles
 
 	secret func(ctx context.Context, name string) (string, error)
 	mu     sync.Mutex
