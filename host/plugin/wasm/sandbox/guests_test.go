@@ -15,11 +15,15 @@ import (
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 )
 
+// compiled is shared by all runtimes of the tests, so that each guest is
+// compiled once: it is the same template, and the same image, each time.
+var compiled = wazero.NewCompilationCache()
+
 // installed returns a runtime in which guests can run.
 func installed(t testing.TB) wazero.Runtime {
 	t.Helper()
 	ctx := context.Background()
-	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(compiled))
 	t.Cleanup(func() { _ = r.Close(ctx) })
 	if err := kernel.Instantiate(ctx, r); err != nil {
 		t.Fatal(err)
