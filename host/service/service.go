@@ -12,12 +12,18 @@ import (
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/kv"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/work"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	catalogv1 "github.com/callboard-dev/callboard/schemas/service/catalog/v1"
 	configv1 "github.com/callboard-dev/callboard/schemas/service/config/v1"
+	eventv1 "github.com/callboard-dev/callboard/schemas/service/event/v1"
 	httpv1 "github.com/callboard-dev/callboard/schemas/service/http/v1"
+	jobv1 "github.com/callboard-dev/callboard/schemas/service/job/v1"
 	kvv1 "github.com/callboard-dev/callboard/schemas/service/kv/v1"
 	logv1 "github.com/callboard-dev/callboard/schemas/service/log/v1"
+	mailv1 "github.com/callboard-dev/callboard/schemas/service/mail/v1"
+	metricv1 "github.com/callboard-dev/callboard/schemas/service/metric/v1"
+	tracev1 "github.com/callboard-dev/callboard/schemas/service/trace/v1"
 )
 
 // Settings are what the services call.
@@ -26,7 +32,13 @@ type Settings struct {
 	// Catalog reads the tenant's catalog; nil leaves catalog/v1 out.
 	Catalog Catalog
 	HTTP    HTTPSettings
-	Log     *slog.Logger
+	// Events brings what plugins publish to subscribers; nil leaves event/v1 out.
+	Events Publisher
+	// Work keeps the jobs of plugins; nil leaves job/v1 out.
+	Work *work.Store
+	// Mail is the operator's mail server; nil says to plugins that there is none.
+	Mail Mailer
+	Log  *slog.Logger
 }
 
 // Set returns all host services of version 1.
@@ -38,6 +50,15 @@ func Set(s Settings) plugin.ServiceSet {
 		httpv1.Name:   NewHTTP(s.HTTP),
 		configv1.Name: Config{},
 		logv1.Name:    NewLog(s.Log),
+		mailv1.Name:   NewMail(s.Mail),
+		metricv1.Name: NewMetrics(nil),
+		tracev1.Name:  NewTraces(nil),
+	}
+	if s.Events != nil {
+		set[eventv1.Name] = NewEvents(s.Events)
+	}
+	if s.Work != nil {
+		set[jobv1.Name] = NewJobs(s.Work)
 	}
 	if s.KV != nil {
 		set[kvv1.Name] = NewKV(s.KV)
