@@ -255,7 +255,7 @@ func (v *Vault) readSeal(dir, name string) (seal, error) {
 // verify compares a file with what was sealed.
 func (f file) verify(dir string, keep bool) (content []byte, err error) {
 	if keep {
-		content = make([]byte, 0, f.Size)
+		content = make([]byte, 0, f.Size+1)
 	}
 	var into *[]byte
 	if keep {
@@ -295,10 +295,8 @@ func encode(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 // onlyWriter hides what would make io.Copy choose another buffer.
 type onlyWriter struct{ io.Writer }
 
-// readAll reads into a buffer of the expected size, and a byte beyond it at
-// most.
+// readAll fills the buffer, which has room for one byte more than is expected.
 func readAll(f *os.File, into []byte) ([]byte, error) {
-	into = slices.Grow(into, 1)
 	n, err := io.ReadFull(f, into[:cap(into)])
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, err
