@@ -69,8 +69,8 @@ func (m *module) Facts() plugin.Facts {
 	f := plugin.Facts{Runtime: "process", Path: "process", ABI: wire.Protocol, Why: strings.Join(m.keeper.lacking, "; ")}
 	for id, s := range m.keeper.slots {
 		if s.guest != nil && id.digest == m.digest {
-			if _, resident, err := memoryOf(s.guest.runner.pid()); err == nil {
-				f.Bytes += resident
+			if size, err := memoryOf(s.guest.runner.pid()); err == nil {
+				f.Bytes += size.resident
 			}
 		}
 	}
@@ -128,8 +128,8 @@ func (g *guest) call(ctx context.Context, in []byte, w plugin.Work, out *plugin.
 	out.Result = s.result
 	out.Usage = t.used(out.Usage)
 	out.Usage.Wall = time.Since(begin)
-	if _, resident, err := memoryOf(g.runner.pid()); err == nil {
-		out.Usage.Memory = resident
+	if size, err := memoryOf(g.runner.pid()); err == nil {
+		out.Usage.Memory = size.resident
 	}
 	switch {
 	case !timely:

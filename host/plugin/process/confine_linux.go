@@ -52,34 +52,46 @@ func newLauncher() (launch func(func() error) error, stop func()) {
 	return launch, func() { close(jobs) }
 }
 
-// memoryOf returns how much of a process is mapped and how much is in memory,
-// in bytes.
-func memoryOf(pid int) (mapped, resident int64, err error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0, 0, err
-	}
-	words := bytes.Fields(raw)
-	if len(words) < 2 {
-		return 0, 0, fmt.Errorf("reading %q", raw)
-	}
-	page := int64(os.Getpagesize())
-	m, err := strconv.ParseInt(string(words[0]), 10, 64)
-	if err != nil {
-		return 0, 0, err
-	}
-	r, err := strconv.ParseInt(string(words[1]), 10, 64)
-	return m * page, r * page, err
+// footprint is the memory of a process, in bytes.
+type footprint struct {
+	mapped, resident, private int64
 }
 
-// capSpace lets a process map room bytes beyond what it has mapped now. A Go
-// program maps more than a gigabyte that it never uses; what counts is what
-// comes on top of it.
-func capSpace(pid int, room int64) error {
-	mapped, _, err := memoryOf(pid)
+// memoryOf reads what a process has mapped, what of it is in memory, and what
+// it can write to alone.
+func memoryOf(pid int) (footprint, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return footprint{}, err
+	}
+	var pages [6]int64 // size resident shared text lib data
+	words := bytes.Fields(raw)
+	for i := range pages {
+		if i >= len(words) {
+			return footprint{}, fmt.Errorf("reading the memory of process %d: %q", pid, raw)
+		}
+		if pages[i], err = strconv.ParseInt(string(words[i]), 10, 64); err != nil {
+			return footprint{}, err
+		}
+	}
+	page := int64(os.Getpagesize())
+	return footprint{mapped: pages[0] * page, resident: pages[1] * page, private: pages[5] * page}, nil
+}
+
+// capMemory lets a process have memory bytes beyond what it has now, when it
+// has begun and does nothing. A Go program maps more than a gigabyte, and 32
+// MiB that it could write to, which it never uses; what counts is what comes on
+// top. Space is capped, too, or memory that could be shared would be free.
+func capMemory(pid int, memory int64) error {
+	now, err := memoryOf(pid)
 	if err != nil {
 		return err
 	}
-	limit := uint64(mapped + room) //nolint:gosec // both are positive
-	return unix.Prlimit(pid, unix.RLIMIT_AS, &unix.Rlimit{Cur: limit, Max: limit}, nil)
+	for what, limit := range map[int]int64{unix.RLIMIT_DATA: now.private + memory, unix.RLIMIT_AS: now.mapped + memory + sparedSpace} {
+		l := uint64(limit) //nolint:gosec // a sum of sizes
+		if err := unix.Prlimit(pid, what, &unix.Rlimit{Cur: l, Max: l}, nil); err != nil {
+			return fmt.Errorf("limiting the memory of process %d: %w", pid, err)
+		}
+	}
+	return nil
 }

@@ -20,6 +20,11 @@ func newLauncher() (launch func(func() error) error, stop func()) {
 	return func(func() error) error { return errNotHere }, func() {}
 }
 
-func memoryOf(int) (mapped, resident int64, err error) { return 0, 0, errNotHere }
+// footprint is the memory of a process, in bytes.
+type footprint struct {
+	mapped, resident, private int64
+}
 
-func capSpace(int, int64) error { return errNotHere }
+func memoryOf(int) (footprint, error) { return footprint{}, errNotHere }
+
+func capMemory(int, int64) error { return errNotHere }

@@ -36,12 +36,12 @@ func outOfMemory(limit int64) error {
 		WithHint("work on less at a time, or raise limits.memory in the manifest")
 }
 
-func crashed(text string, took time.Duration) error {
+func crashed(text string) error {
 	const most = 500
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
-	return host.Errorf(host.CodePluginTrap, "the plugin crashed after %s: %s", took.Round(time.Millisecond), text).
+	return host.Errorf(host.CodePluginTrap, "the plugin crashed: %s", text).
 		WithHint("this is a defect of the plugin; its output is in the host's log")
 }
 
@@ -89,7 +89,7 @@ func (g *guest) explain(err error, limits plugin.Limits, took time.Duration) err
 	select {
 	case <-g.gone:
 	case <-wait.C:
-		return crashed("its answer broke off: "+status.Convert(err).Message(), took)
+		return crashed("its answer broke off: "+status.Convert(err).Message())
 	}
 	out := g.obituary(limits, took)
 	var he *host.Error
@@ -115,7 +115,7 @@ func (g *guest) obituary(limits plugin.Limits, took time.Duration) error {
 	if words := lastWords(said); words != "" {
 		text += ": " + words
 	}
-	return crashed(text, took)
+	return crashed(text)
 }
 
 // describe says how a process ended, in the sandbox's words where it has any.

@@ -26,9 +26,12 @@ const (
 	maxFiles     = 256
 	maxFileBytes = 256 << 20
 	maxTasks     = 8192
-	// earlySpace is how much address space a program may reserve while it
-	// begins; sparedSpace is what it may reserve later beyond its memory.
-	earlySpace  = 4 << 30
+	// earlySpace and earlyMemory are what a program may have while it begins:
+	// the real limits come when it is known what it takes to do nothing.
+	earlySpace  = 8 << 30
+	earlyMemory = 256 << 20
+	// sparedSpace is what it may reserve later beyond its memory: Go reserves
+	// 64 MiB at a time.
 	sparedSpace = 256 << 20
 )
 
@@ -89,7 +92,7 @@ func begin(s Settings, o order) (g *guest, err error) {
 	protocol, err := g.client.Client()
 	if err == nil {
 		g.conn = protocol.(*goplugin.GRPCClient).Conn // the only protocol that is allowed
-		err = capSpace(g.runner.pid(), o.memory+sparedSpace)
+		err = capMemory(g.runner.pid(), o.memory)
 	}
 	if err != nil {
 		return nil, g.stillborn(file, err)
@@ -102,7 +105,7 @@ func begin(s Settings, o order) (g *guest, err error) {
 func policy(o order, private string) shim.Policy {
 	memory := uint64(o.memory) //nolint:gosec // the keeper gives at least MinMemory
 	return shim.Policy{
-		Name: o.name, Program: o.program.file, Dir: private, Memory: memory, Space: memory + earlySpace,
+		Name: o.name, Program: o.program.file, Dir: private, Memory: memory + earlyMemory, Space: memory + earlySpace,
 		Files: maxFiles, FileBytes: maxFileBytes, Tasks: maxTasks,
 	}
 }

@@ -229,7 +229,7 @@ func (k *keeper) failed(id key, s *slot, why error) (tell func()) {
 		return nil
 	}
 	down := host.Errorf(host.CodeUnavailable, "the plugin's process failed %d times within %s and is not started again: %s",
-		len(s.failures), k.settings.FailureWindow, host.AsError(why).Message).
+		len(s.failures), k.settings.FailureWindow, message(why)).
 		WithHint("an admin can try again: callboard plugin enable")
 	down.Err = why
 	s.down = down
@@ -237,6 +237,15 @@ func (k *keeper) failed(id key, s *slot, why error) (tell func()) {
 		return nil
 	}
 	return func() { k.settings.Failed(id.digest, id.tenant, down) }
+}
+
+// message is what an admin reads of a failure.
+func message(err error) string {
+	var e *host.Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
 }
 
 // watch follows a process until it ends: it pings it, and stops it when it has

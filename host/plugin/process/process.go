@@ -61,8 +61,8 @@ type Settings struct {
 	// StartTimeout is how long a process may take to begin (20 s), Grace how
 	// long a call may take to end after its deadline (1 s).
 	StartTimeout, Grace time.Duration
-	// MinMemory is the least memory that a process gets, in bytes (48 MiB):
-	// below it, a Go program with gRPC does not begin.
+	// MinMemory is the least memory that a process gets on top of what it needs
+	// to do nothing, in bytes (16 MiB): Go takes it 4 MiB at a time.
 	MinMemory int64
 	Log       *slog.Logger
 }
@@ -89,7 +89,7 @@ func (s Settings) filled() Settings {
 	count(&s.MaxPings, 3)
 	count(&s.MaxFailures, 3)
 	if s.MinMemory <= 0 {
-		s.MinMemory = 48 << 20
+		s.MinMemory = 16 << 20
 	}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
