@@ -1,7 +1,6 @@
-// Package codec reads and writes JSON without reflection: what generated
-// methods are made of, so that a guest's wire path costs what its bytes cost.
-// Who needs another format, or a document of unknown form, does not belong
-// here.
+// Package codec reads and writes JSON without reflection, so that a guest's
+// wire path costs what its bytes cost. Who needs another format, or a document
+// of unknown form, does not belong here.
 //
 // It accepts what encoding/json accepts and writes what encoding/json writes,
 // byte for byte: names are compared without regard to case where no name fits
@@ -9,8 +8,8 @@
 // are escaped. Only the words of its errors are its own: they name the place as
 // a JSON pointer.
 //
-// A type with the methods of Object takes the short way; every other value goes
-// through encoding/json, so Marshal and Unmarshal take anything.
+// A type with a generated description takes the short way; every other value
+// goes through encoding/json, so Marshal and Unmarshal take anything.
 //
 //	//callboard:codec
 //	type Build struct {
@@ -18,50 +17,30 @@
 //		Steps []string `json:"steps,omitempty"`
 //	}
 //
-// "callboard plugin generate" writes the methods for types that are marked so;
-// "callboard plugin build" does it first.
+// "callboard plugin generate" writes the descriptions of types that are marked
+// so; "callboard plugin build" does it first. A description is data, a few words
+// for each field: code for each field makes a guest a fifth larger.
 package codec
 
 import (
 	"encoding/json"
 	"reflect"
+	"unsafe" // for the place of a value that is in an interface
 )
-
-// Appender is a value that writes itself as JSON.
-type Appender interface {
-	Named
-	// WriteJSON writes one JSON value to w. What fails is kept by w.
-	WriteJSON(w *Writer)
-}
-
-// Parser is a value that reads itself from JSON.
-type Parser interface {
-	Named
-	// ReadJSON reads one JSON value from r into itself. What fails is kept by r.
-	ReadJSON(r *Reader)
-}
-
-// Named says for which type methods were generated. A struct that embeds such
-// a type inherits its methods, and they would leave out all its other fields;
-// by the name that is noticed, and encoding/json serves the struct.
-type Named interface {
-	// CodecType returns the type's name with its package's, as reflect has it.
-	CodecType() string
-}
 
 // maxDepth is how deep arrays and objects may nest: the bound of encoding/json.
 const maxDepth = 10_000
 
 // Marshal returns v as JSON, as json.Marshal does.
-func Marshal(v any) ([]byte, error) { return Append(nil, v) }
+func Marshal(v any) ([]byte, error) {
+	const usual = 512
+	return Append(make([]byte, 0, usual), v)
+}
 
 // Append appends v as JSON to dst. After an error the result is dst.
 func Append(dst []byte, v any) ([]byte, error) {
-	w := Writer{buf: dst}
-	if dst == nil {
-		w.buf = make([]byte, 0, 512)
-	}
-	w.Any(v)
+	w := writer{buf: dst}
+	w.any(v)
 	if w.err != nil {
 		return dst, w.err
 	}
@@ -71,53 +50,69 @@ func Append(dst []byte, v any) ([]byte, error) {
 // Unmarshal reads data, which is one JSON value, into v, as json.Unmarshal
 // does. Strings that it reads share one copy of data.
 func Unmarshal(data []byte, v any) error {
-	p, ok := v.(Parser)
-	if !ok || !owns(p) {
-		return fallback(data, v)
+	r := reader{}
+	if t, p := described(v, true); t != nil {
+		r.s = string(data)
+		r.value(t.Kind, t, p)
+		return r.end()
 	}
-	r := Reader{s: string(data)}
-	p.ReadJSON(&r)
-	return r.End()
+	k, p := plain(v)
+	if p == nil {
+		return json.Unmarshal(data, v)
+	}
+	r.s = string(data)
+	r.value(k, nil, p)
+	return r.end()
 }
 
-// fallback is the way of values without methods of their own. The few plain
-// ones that plugins keep most go without reflection.
-func fallback(data []byte, v any) error {
-	r := Reader{}
+// plain returns the place of the few values without a description that plugins
+// keep most.
+func plain(v any) (Kind, unsafe.Pointer) {
 	switch v := v.(type) {
 	case *string:
-		if v != nil {
-			r.s = string(data)
-			r.String(v)
-			return r.End()
-		}
+		return String, unsafe.Pointer(v)
 	case *int:
-		if v != nil {
-			r.s = string(data)
-			r.Int(v)
-			return r.End()
-		}
+		return Int64, intPlace(v)
 	case *int64:
-		if v != nil {
-			r.s = string(data)
-			r.Int64(v)
-			return r.End()
-		}
+		return Int64, unsafe.Pointer(v)
 	case *json.RawMessage:
-		if v != nil {
-			r.s = string(data)
-			r.Document(v)
-			return r.End()
-		}
+		return Document, unsafe.Pointer(v)
 	}
-	return json.Unmarshal(data, v)
+	return 0, nil
 }
 
-// owns reports whether v is no nil pointer and its methods are its own.
-func owns(v Named) bool {
-	t := reflect.ValueOf(v)
-	if t.Kind() != reflect.Pointer {
-		return t.Type().String() == v.CodecType()
+// intPlace is the place of an int where that has 64 bits, as in a guest.
+func intPlace(v *int) unsafe.Pointer {
+	if unsafe.Sizeof(*v) != 8 {
+		return nil
 	}
-	return !t.IsNil() && t.Type().Elem().String() == v.CodecType()
+	return unsafe.Pointer(v)
+}
+
+// described returns the description of v and where v is, nil where v has none
+// of its own: a struct inherits the methods of what it embeds, and theirs say
+// nothing of its other fields. Where v is no pointer, it is a copy that is
+// returned; with toRead there is nothing for it then.
+func described(v any, toRead bool) (*Type, unsafe.Pointer) {
+	typed, ok := v.(Typed)
+	if !ok {
+		return nil, nil
+	}
+	value := reflect.ValueOf(v)
+	if value.Kind() == reflect.Pointer {
+		if value.IsNil() {
+			return nil, nil
+		}
+		if t := typed.CodecType(); value.Type().Elem().String() == t.Name {
+			return t, value.UnsafePointer()
+		}
+		return nil, nil
+	}
+	t := typed.CodecType()
+	if toRead || value.Type().String() != t.Name {
+		return nil, nil
+	}
+	copied := reflect.New(value.Type())
+	copied.Elem().Set(value)
+	return t, copied.UnsafePointer()
 }

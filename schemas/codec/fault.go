@@ -23,23 +23,14 @@ func (e *SyntaxError) Error() string {
 	return e.Text + " at " + e.Pointer + " (byte " + strconv.Itoa(e.Offset) + ")"
 }
 
-// Fail keeps the first error: what a type's own ReadJSON finds wrong.
-func (r *Reader) Fail(text string) { r.fail(text) }
-
-func (r *Reader) fail(text string) {
+func (r *reader) fail(text string) {
 	if r.err == nil {
 		r.err = &SyntaxError{Pointer: place(r.s, r.i), Offset: r.i, Text: text}
 	}
 }
 
-// back fails at the value of n bytes that was just taken.
-func (r *Reader) back(n int, text string) {
-	r.i -= n
-	r.fail(text)
-}
-
 // want fails with what was wanted and what is there.
-func (r *Reader) want(what string) {
+func (r *reader) want(what string) {
 	if r.err != nil {
 		return
 	}
@@ -105,7 +96,7 @@ func place(s string, offset int) string {
 		if l.index >= 0 {
 			b.WriteString(strconv.Itoa(l.index))
 		} else {
-			b.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(l.name))
+			b.WriteString(strings.ReplaceAll(strings.ReplaceAll(l.name, "~", "~0"), "/", "~1"))
 		}
 	}
 	return strings.TrimSuffix(b.String(), "/")

@@ -6,39 +6,31 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unsafe" // for the size of a type
+	"unsafe" // descriptions name places in memory
 )
 
-// Reader reads one JSON value. Its methods do nothing after an error, and none
+// reader reads one JSON value. Its methods do nothing after an error, and none
 // of its loops goes on.
-type Reader struct {
+type reader struct {
 	s     string
 	i     int
 	depth int
 	err   *SyntaxError
 }
 
-// NewReader returns a reader of a text.
-func NewReader(text string) *Reader { return &Reader{s: text} }
-
-// Err returns what went wrong first, or nil.
-func (r *Reader) Err() error {
+// end returns what went wrong first; text behind the value is wrong, too.
+func (r *reader) end() error {
+	if r.peek(); r.err == nil && r.i < len(r.s) {
+		r.fail("want the end of the document")
+	}
 	if r.err == nil {
 		return nil
 	}
 	return r.err
 }
 
-// End returns what went wrong first; text behind the value is wrong, too.
-func (r *Reader) End() error {
-	if r.peek(); r.err == nil && r.i < len(r.s) {
-		r.fail("want the end of the document")
-	}
-	return r.Err()
-}
-
 // peek skips white space and returns the byte that follows, 0 at the end.
-func (r *Reader) peek() byte {
+func (r *reader) peek() byte {
 	for r.i < len(r.s) {
 		switch c := r.s[r.i]; c {
 		case ' ', '\t', '\n', '\r':
@@ -51,7 +43,7 @@ func (r *Reader) peek() byte {
 }
 
 // word takes one of the literals.
-func (r *Reader) word(w string) bool {
+func (r *reader) word(w string) bool {
 	if !strings.HasPrefix(r.s[r.i:], w) {
 		return false
 	}
@@ -59,38 +51,28 @@ func (r *Reader) word(w string) bool {
 	return true
 }
 
-// Null takes null, if that is what follows.
-//
-//go:noinline
-func (r *Reader) Null() bool {
+// null takes null, if that is what follows.
+func (r *reader) null() bool {
 	return r.err == nil && r.peek() == 'n' && r.word("null")
 }
 
-// Object takes the beginning of an object and reports whether a name follows.
+// object takes the beginning of an object and reports whether a name follows.
 //
-//	for more := r.Object(); more; more = r.NextField() {
-//		switch r.Name() { ... }
+//	for more := r.object(); more; more = r.nextField() {
+//		switch r.name() { ... }
 //	}
-//
-//go:noinline
-func (r *Reader) Object() bool { return r.open('{', '}', "an object") }
+func (r *reader) object() bool { return r.open('{', '}', "an object") }
 
-// NextField reports whether another name follows; it takes the object's end.
-//
-//go:noinline
-func (r *Reader) NextField() bool { return r.next('}', "a comma or }") }
+// nextField reports whether another name follows; it takes the object's end.
+func (r *reader) nextField() bool { return r.next('}', "a comma or }") }
 
-// Array takes the beginning of an array and reports whether an element follows.
-//
-//go:noinline
-func (r *Reader) Array() bool { return r.open('[', ']', "an array") }
+// array takes the beginning of an array and reports whether an element follows.
+func (r *reader) array() bool { return r.open('[', ']', "an array") }
 
-// NextElement reports whether another element follows; it takes the array's end.
-//
-//go:noinline
-func (r *Reader) NextElement() bool { return r.next(']', "a comma or ]") }
+// nextElement reports whether another element follows; it takes the array's end.
+func (r *reader) nextElement() bool { return r.next(']', "a comma or ]") }
 
-func (r *Reader) open(begin, end byte, what string) bool {
+func (r *reader) open(begin, end byte, what string) bool {
 	if r.err != nil {
 		return false
 	}
@@ -111,7 +93,7 @@ func (r *Reader) open(begin, end byte, what string) bool {
 	return true
 }
 
-func (r *Reader) next(end byte, what string) bool {
+func (r *reader) next(end byte, what string) bool {
 	if r.err != nil {
 		return false
 	}
@@ -128,8 +110,8 @@ func (r *Reader) next(end byte, what string) bool {
 	return false
 }
 
-// Name takes the name of a field and its colon.
-func (r *Reader) Name() string {
+// name takes the name of a field and its colon.
+func (r *reader) name() string {
 	if r.err != nil {
 		return ""
 	}
@@ -146,20 +128,9 @@ func (r *Reader) Name() string {
 	return name
 }
 
-// fold returns the index of the first name that equals the given one apart
-// from case, or -1.
-func fold(names []string, name string) int {
-	for i, known := range names {
-		if strings.EqualFold(known, name) {
-			return i
-		}
-	}
-	return -1
-}
-
-// String reads a string.
-func (r *Reader) String(p *string) {
-	if r.err != nil || r.Null() {
+// string reads a string.
+func (r *reader) string(p *string) {
+	if r.err != nil || r.null() {
 		return
 	}
 	if r.peek() != '"' {
@@ -169,10 +140,10 @@ func (r *Reader) String(p *string) {
 	*p = r.text()
 }
 
-// Bool reads true or false.
-func (r *Reader) Bool(p *bool) {
+// bool reads true or false.
+func (r *reader) bool(p *bool) {
 	switch {
-	case r.err != nil || r.Null():
+	case r.err != nil || r.null():
 	case r.peek() == 't' && r.word("true"):
 		*p = true
 	case r.peek() == 'f' && r.word("false"):
@@ -182,42 +153,10 @@ func (r *Reader) Bool(p *bool) {
 	}
 }
 
-// Integer is any type of whole numbers.
-type Integer interface {
-	~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~uintptr
-}
-
-// Int reads a whole number that fits the type.
-func Int[T Integer](r *Reader, p *T) {
-	var zero T
-	bits := int(unsafe.Sizeof(zero)) * 8
-	if signed := zero-1 < 0; signed {
-		if v, ok := r.integer(bits); ok {
-			*p = T(v)
-		}
-	} else if v, ok := r.natural(bits); ok {
-		*p = T(v)
-	}
-}
-
-// Int reads a whole number.
-func (r *Reader) Int(p *int) {
-	if v, ok := r.integer(strconv.IntSize); ok {
-		*p = int(v)
-	}
-}
-
-// Int64 reads a whole number.
-func (r *Reader) Int64(p *int64) {
-	if v, ok := r.integer(64); ok {
-		*p = v
-	}
-}
-
 // integer reads a whole number of so many bits; ok is false where there is
 // none, or null.
-func (r *Reader) integer(bits int) (v int64, ok bool) {
-	if r.err != nil || r.Null() {
+func (r *reader) integer(bits int) (v int64, ok bool) {
+	if r.err != nil || r.null() {
 		return 0, false
 	}
 	text := r.number("a whole number")
@@ -226,14 +165,14 @@ func (r *Reader) integer(bits int) (v int64, ok bool) {
 	}
 	v, err := strconv.ParseInt(text, 10, bits)
 	if err != nil {
-		r.outside(text)
+		r.outside("a whole number", text)
 	}
 	return v, err == nil
 }
 
 // natural is integer without a sign.
-func (r *Reader) natural(bits int) (v uint64, ok bool) {
-	if r.err != nil || r.Null() {
+func (r *reader) natural(bits int) (v uint64, ok bool) {
+	if r.err != nil || r.null() {
 		return 0, false
 	}
 	text := r.number("a whole number")
@@ -242,31 +181,13 @@ func (r *Reader) natural(bits int) (v uint64, ok bool) {
 	}
 	v, err := strconv.ParseUint(text, 10, bits)
 	if err != nil {
-		r.outside(text)
+		r.outside("a whole number", text)
 	}
 	return v, err == nil
 }
 
-func (r *Reader) outside(text string) {
-	r.back(len(text), "want a whole number in the range of its field, got "+text)
-}
-
-// Float64 reads a number.
-func (r *Reader) Float64(p *float64) {
-	if v, ok := r.float(64); ok {
-		*p = v
-	}
-}
-
-// Float32 reads a number.
-func (r *Reader) Float32(p *float32) {
-	if v, ok := r.float(32); ok {
-		*p = float32(v)
-	}
-}
-
-func (r *Reader) float(bits int) (float64, bool) {
-	if r.err != nil || r.Null() {
+func (r *reader) float(bits int) (float64, bool) {
+	if r.err != nil || r.null() {
 		return 0, false
 	}
 	text := r.number("a number")
@@ -275,25 +196,25 @@ func (r *Reader) float(bits int) (float64, bool) {
 	}
 	v, err := strconv.ParseFloat(text, bits)
 	if err != nil {
-		r.back(len(text), "want a number in the range of its field, got "+text)
+		r.outside("a number", text)
 	}
 	return v, err == nil
 }
 
-// Base64 reads bytes: a string in base64, or an array of numbers.
-func (r *Reader) Base64(p *[]byte) {
+// outside fails at the number that was just taken.
+func (r *reader) outside(what, text string) {
+	r.i -= len(text)
+	r.fail("want " + what + " in the range of its field, got " + text)
+}
+
+// base64 reads bytes: a string in base64, or an array of numbers.
+func (r *reader) base64(p *[]byte) {
 	switch {
 	case r.err != nil:
-	case r.Null():
+	case r.null():
 		*p = nil
 	case r.peek() == '[':
-		s, n := *p, 0
-		for more := r.Array(); more; more = r.NextElement() {
-			s = Slot(s, n)
-			Int(r, &s[n])
-			n++
-		}
-		*p = Cut(s, n)
+		r.slice(&octets, unsafe.Pointer(p))
 	case r.peek() != '"':
 		r.want("a string in base64")
 	default:
@@ -308,10 +229,13 @@ func (r *Reader) Base64(p *[]byte) {
 	}
 }
 
-// Time reads a time as RFC 3339 writes it.
-func (r *Reader) Time(p *time.Time) {
+// octets is how bytes are read that are written as numbers.
+var octets = Type{Kind: Slice, Elem: &Scalar[Uint8], Size: 1, Slot: Slot[byte]}
+
+// time reads a time as RFC 3339 writes it.
+func (r *reader) time(p *time.Time) {
 	from := r.start()
-	if r.Skip(); r.err != nil {
+	if r.skip(); r.err != nil {
 		return
 	}
 	if err := p.UnmarshalJSON([]byte(r.s[from:r.i])); err != nil {
@@ -320,23 +244,23 @@ func (r *Reader) Time(p *time.Time) {
 	}
 }
 
-// Document reads any value as it stands.
-func (r *Reader) Document(p *json.RawMessage) {
+// document reads any value as it stands.
+func (r *reader) document(p *json.RawMessage) {
 	from := r.start()
-	if r.Skip(); r.err == nil {
+	if r.skip(); r.err == nil {
 		*p = append((*p)[:0], r.s[from:r.i]...)
 	}
 }
 
-// Any reads any value into what p points to: by its own method, or as
+// any reads any value into what p points to: by its own description, or as
 // encoding/json does.
-func (r *Reader) Any(p any) {
-	if own, ok := p.(Parser); ok && owns(own) {
-		own.ReadJSON(r)
+func (r *reader) any(p any) {
+	if t, at := described(p, true); t != nil {
+		r.value(t.Kind, t, at)
 		return
 	}
 	from := r.start()
-	if r.Skip(); r.err != nil {
+	if r.skip(); r.err != nil {
 		return
 	}
 	if err := json.Unmarshal([]byte(r.s[from:r.i]), p); err != nil {
@@ -346,28 +270,7 @@ func (r *Reader) Any(p any) {
 }
 
 // start returns where the next value begins.
-func (r *Reader) start() int {
+func (r *reader) start() int {
 	r.peek()
 	return r.i
-}
-
-// Slot returns s with an element n, where n is at most its length. What is
-// there is kept, as encoding/json keeps it.
-func Slot[T any](s []T, n int) []T {
-	switch {
-	case n < len(s):
-		return s
-	case n < cap(s):
-		return s[:n+1]
-	}
-	var zero T
-	return append(s, zero)
-}
-
-// Cut returns the first n elements of s; it is never nil.
-func Cut[T any](s []T, n int) []T {
-	if n == 0 {
-		return []T{}
-	}
-	return s[:n]
 }

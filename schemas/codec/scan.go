@@ -8,7 +8,7 @@ import (
 )
 
 // text takes a string, whose quote is next, and returns what it means.
-func (r *Reader) text() string {
+func (r *reader) text() string {
 	s, from := r.s, r.i+1
 	for i := from; i < len(s); i++ {
 		c := s[i]
@@ -27,7 +27,7 @@ func (r *Reader) text() string {
 
 // strange takes the rest of a string that begins at from and has an escape or
 // a longer rune at i.
-func (r *Reader) strange(from, i int) string {
+func (r *reader) strange(from, i int) string {
 	s := r.s
 	end, escapes, fault := closing(s, i)
 	if r.i = end; fault != "" {
@@ -153,7 +153,7 @@ func meaning(c byte) byte {
 }
 
 // number takes a number and returns its text.
-func (r *Reader) number(what string) string {
+func (r *reader) number(what string) string {
 	c := r.peek()
 	if c != '-' && (c < '0' || c > '9') {
 		r.want(what)
@@ -215,20 +215,20 @@ func digits(s string) int {
 	return n
 }
 
-// Skip takes any value and checks its form.
-func (r *Reader) Skip() {
+// skip takes any value and checks its form.
+func (r *reader) skip() {
 	if r.err != nil {
 		return
 	}
 	switch r.peek() {
 	case '{':
-		for more := r.Object(); more; more = r.NextField() {
-			r.name()
-			r.Skip()
+		for more := r.object(); more; more = r.nextField() {
+			r.passName()
+			r.skip()
 		}
 	case '[':
-		for more := r.Array(); more; more = r.NextElement() {
-			r.Skip()
+		for more := r.array(); more; more = r.nextElement() {
+			r.skip()
 		}
 	case '"':
 		r.pass()
@@ -243,14 +243,14 @@ func (r *Reader) Skip() {
 	}
 }
 
-func (r *Reader) literal(w string) {
+func (r *reader) literal(w string) {
 	if !r.word(w) {
 		r.want("a value")
 	}
 }
 
-// name takes a name without giving its meaning.
-func (r *Reader) name() {
+// passName takes a name without giving its meaning.
+func (r *reader) passName() {
 	if r.peek() != '"' {
 		r.want("a name")
 		return
@@ -264,7 +264,7 @@ func (r *Reader) name() {
 }
 
 // pass takes a string without giving its meaning.
-func (r *Reader) pass() {
+func (r *reader) pass() {
 	s := r.s
 	for i := r.i + 1; i < len(s); i++ {
 		switch c := s[i]; {
@@ -288,9 +288,9 @@ func (r *Reader) pass() {
 // survey checks that doc is one JSON value. It is tidy where encoding/json
 // would write it with the same bytes.
 func survey(doc json.RawMessage) (tidy bool, err error) {
-	r := Reader{s: string(doc)}
-	r.Skip()
-	if err := r.End(); err != nil {
+	r := reader{s: string(doc)}
+	r.skip()
+	if err := r.end(); err != nil {
 		return false, err
 	}
 	inside := false

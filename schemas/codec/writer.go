@@ -6,66 +6,183 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"slices"
+	"reflect"
 	"strconv"
 	"time"
 	"unicode/utf8"
+	"unsafe" // descriptions name places in memory
 )
 
-// Writer collects one JSON value. Its methods do nothing after an error.
-type Writer struct {
+// writer collects one JSON value.
+type writer struct {
 	buf   []byte
 	err   error
 	depth int
 }
 
-// Err returns what went wrong first, or nil.
-func (w *Writer) Err() error { return w.err }
-
-// Bytes returns what was written so far. It is valid until the next write.
-func (w *Writer) Bytes() []byte { return w.buf }
-
-// Fail keeps the first error.
-func (w *Writer) Fail(err error) {
+func (w *writer) fail(err error) {
 	if w.err == nil {
 		w.err = err
 	}
 }
 
-// Raw writes text as it is: punctuation and names that need no escape. Like all
-// that generated methods call, it is kept out of line: a guest has hundreds of
-// these calls, and their size counts.
-//
-//go:noinline
-func (w *Writer) Raw(text string) { w.buf = append(w.buf, text...) }
+// value writes the value of the kind at p. t may be nil for a kind that needs
+// no description.
+func (w *writer) value(k Kind, t *Type, p unsafe.Pointer) {
+	switch k {
+	case String:
+		w.string(*(*string)(p))
+	case Bool:
+		w.buf = strconv.AppendBool(w.buf, *(*bool)(p))
+	case Float64:
+		w.float(*(*float64)(p), 64)
+	case Float32:
+		w.float(float64(*(*float32)(p)), 32)
+	case Bytes:
+		w.base64(*(*[]byte)(p))
+	case Document:
+		w.document(*(*json.RawMessage)(p))
+	case Time:
+		w.time((*time.Time)(p))
+	case Struct:
+		w.fields(t, p)
+	case Pointer:
+		if at := *(*unsafe.Pointer)(p); at == nil {
+			w.null()
+		} else {
+			elem := t.elem()
+			w.value(elem.Kind, elem, at)
+		}
+	case Slice:
+		w.slice(t, p)
+	case Map:
+		t.Write(w, p, t.elem())
+	case Any:
+		w.any(reflect.ValueOf(t.Box(p)).Elem().Interface())
+	default:
+		w.number(k, p)
+	}
+}
 
-// Open begins an object or array; the first element, like all others, begins
-// with a comma, which Object or Array turns into the bracket.
-//
-//go:noinline
-func (w *Writer) Open() int {
+func (w *writer) number(k Kind, p unsafe.Pointer) {
+	if v, signed := signedAt(k, p); signed {
+		w.buf = strconv.AppendInt(w.buf, v, 10)
+		return
+	}
+	w.buf = strconv.AppendUint(w.buf, unsignedAt(k, p), 10)
+}
+
+// signedAt returns the signed number at p.
+func signedAt(k Kind, p unsafe.Pointer) (v int64, ok bool) {
+	switch k {
+	case Int8:
+		return int64(*(*int8)(p)), true
+	case Int16:
+		return int64(*(*int16)(p)), true
+	case Int32:
+		return int64(*(*int32)(p)), true
+	case Int64:
+		return *(*int64)(p), true
+	}
+	return 0, false
+}
+
+// unsignedAt returns the unsigned number at p.
+func unsignedAt(k Kind, p unsafe.Pointer) uint64 {
+	switch k {
+	case Uint8:
+		return uint64(*(*uint8)(p))
+	case Uint16:
+		return uint64(*(*uint16)(p))
+	case Uint32:
+		return uint64(*(*uint32)(p))
+	}
+	return *(*uint64)(p)
+}
+
+// fields writes a struct.
+func (w *writer) fields(t *Type, p unsafe.Pointer) {
+	at := w.open()
+	if w.err != nil {
+		return
+	}
+	for i := range t.Fields {
+		f := &t.Fields[i]
+		place := unsafe.Add(p, f.Offset)
+		if f.Omit != 0 && f.absent(place) {
+			continue
+		}
+		w.buf = append(w.buf, f.Key...)
+		w.value(f.Kind, f.typ(), place)
+	}
+	w.object(at)
+}
+
+// absent reports whether the field at p is left out.
+func (f *Field) absent(p unsafe.Pointer) bool {
+	switch f.Kind {
+	case String:
+		return *(*string)(p) == ""
+	case Bool:
+		return !*(*bool)(p)
+	case Float64:
+		return *(*float64)(p) == 0
+	case Float32:
+		return *(*float32)(p) == 0
+	case Bytes, Document, Slice:
+		s := (*[]struct{})(p) // the length is where that of any slice is
+		return f.Omit&OmitEmpty != 0 && len(*s) == 0 || f.Omit&OmitZero != 0 && *s == nil
+	case Map:
+		m := (*map[string]struct{})(p) // the length is where that of any map is
+		return f.Omit&OmitEmpty != 0 && len(*m) == 0 || f.Omit&OmitZero != 0 && *m == nil
+	case Time:
+		return f.Omit&OmitZero != 0 && (*time.Time)(p).IsZero()
+	case Pointer:
+		return *(*unsafe.Pointer)(p) == nil
+	case Any:
+		return reflect.ValueOf(f.typ().Box(p)).Elem().IsZero() // an interface
+	case Struct:
+		return false
+	}
+	if v, signed := signedAt(f.Kind, p); signed {
+		return v == 0
+	}
+	return unsignedAt(f.Kind, p) == 0
+}
+
+func (w *writer) slice(t *Type, p unsafe.Pointer) {
+	s := *(*[]struct{})(p)
+	if s == nil {
+		w.null()
+		return
+	}
+	at := w.open()
+	elem := t.elem()
+	first := unsafe.Pointer(unsafe.SliceData(s))
+	for i := range s {
+		if w.err != nil {
+			return
+		}
+		w.buf = append(w.buf, ',')
+		w.value(elem.Kind, elem, unsafe.Add(first, uintptr(i)*t.Size)) //nolint:gosec // an index is not negative
+	}
+	w.array(at)
+}
+
+// open begins an object or array; the first element, like all others, begins
+// with a comma, which object or array turns into the bracket.
+func (w *writer) open() int {
 	if w.depth++; w.depth > maxDepth {
-		w.Fail(errors.New("the value is nested too deeply; does it contain itself?"))
+		w.fail(errors.New("the value is nested too deeply; does it contain itself?"))
 	}
 	return len(w.buf)
 }
 
-// Deep reports whether the value has become too deep to go on.
-//
-//go:noinline
-func (w *Writer) Deep() bool { return w.depth > maxDepth }
+func (w *writer) object(at int) { w.close(at, '{', '}') }
 
-// Object ends the object that began at Open.
-//
-//go:noinline
-func (w *Writer) Object(at int) { w.close(at, '{', '}') }
+func (w *writer) array(at int) { w.close(at, '[', ']') }
 
-// Array ends the array that began at Open.
-//
-//go:noinline
-func (w *Writer) Array(at int) { w.close(at, '[', ']') }
-
-func (w *Writer) close(at int, begin, end byte) {
+func (w *writer) close(at int, begin, end byte) {
 	w.depth--
 	if len(w.buf) == at {
 		w.buf = append(w.buf, begin)
@@ -75,43 +192,13 @@ func (w *Writer) close(at int, begin, end byte) {
 	w.buf = append(w.buf, end)
 }
 
-// Name writes a comma, the name of a map's entry and a colon.
-//
-//go:noinline
-func (w *Writer) Name(name string) {
-	w.buf = append(w.buf, ',')
-	w.String(name)
-	w.buf = append(w.buf, ':')
-}
-
-// Comma begins an element of an array.
-//
-//go:noinline
-func (w *Writer) Comma() { w.buf = append(w.buf, ',') }
-
-// Null writes null.
-func (w *Writer) Null() { w.buf = append(w.buf, "null"...) }
-
-// Bool writes true or false.
-func (w *Writer) Bool(v bool) { w.buf = strconv.AppendBool(w.buf, v) }
-
-// Int writes a number.
-func (w *Writer) Int(v int64) { w.buf = strconv.AppendInt(w.buf, v, 10) }
-
-// Uint writes a number.
-func (w *Writer) Uint(v uint64) { w.buf = strconv.AppendUint(w.buf, v, 10) }
-
-// Float64 writes a number; NaN and the infinities are errors.
-func (w *Writer) Float64(v float64) { w.float(v, 64) }
-
-// Float32 writes a number with as many digits as a float32 needs.
-func (w *Writer) Float32(v float32) { w.float(float64(v), 32) }
+func (w *writer) null() { w.buf = append(w.buf, "null"...) }
 
 // float writes as ECMAScript does: an exponent below 1e-6 and from 1e21 on,
 // without a leading zero.
-func (w *Writer) float(v float64, bits int) {
+func (w *writer) float(v float64, bits int) {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
-		w.Fail(errors.New("JSON has no number " + strconv.FormatFloat(v, 'g', -1, 64)))
+		w.fail(errors.New("JSON has no number " + strconv.FormatFloat(v, 'g', -1, 64)))
 		return
 	}
 	format := byte('f')
@@ -127,10 +214,9 @@ func (w *Writer) float(v float64, bits int) {
 	}
 }
 
-// Base64 writes bytes as a string in base64, nil as null.
-func (w *Writer) Base64(v []byte) {
+func (w *writer) base64(v []byte) {
 	if v == nil {
-		w.Null()
+		w.null()
 		return
 	}
 	w.buf = append(w.buf, '"')
@@ -138,37 +224,34 @@ func (w *Writer) Base64(v []byte) {
 	w.buf = append(w.buf, '"')
 }
 
-// Time writes a time as RFC 3339 with nanoseconds; a year beyond four digits
-// is an error.
-func (w *Writer) Time(v time.Time) {
-	w.buf = append(w.buf, '"')
-	buf, err := v.AppendText(w.buf)
+// time writes RFC 3339 with nanoseconds; a year beyond four digits is an error.
+func (w *writer) time(v *time.Time) {
+	buf, err := v.MarshalJSON()
 	if err != nil {
-		w.Fail(err)
-		return
+		w.fail(err)
 	}
-	w.buf = append(buf, '"')
+	w.buf = append(w.buf, buf...)
 }
 
 // hex are the digits of escapes.
 const hex = "0123456789abcdef"
 
-// plain has one byte for each byte value: ' ' where a string carries it as it
+// care has one byte for each byte value: ' ' where a string carries it as it
 // is, 'x' where it needs an escape, 'u' where it is part of a longer rune.
-const plain = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" +
+const care = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" +
 	"  x   x                     x x " + "                            x   " + "                                " +
 	"uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu" + "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
 
-// String writes a string.
-func (w *Writer) String(s string) {
+func (w *writer) string(s string) {
 	buf := append(w.buf, '"')
 	from := 0
 	for i := 0; i < len(s); {
-		if plain[s[i]] == ' ' {
+		c := care[s[i]]
+		if c == ' ' {
 			i++
 			continue
 		}
-		if plain[s[i]] == 'x' {
+		if c == 'x' {
 			buf = appendEscape(append(buf, s[from:i]...), s[i])
 			i++
 			from = i
@@ -208,22 +291,22 @@ func appendEscape(buf []byte, c byte) []byte {
 	return append(buf, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xF])
 }
 
-// Document writes JSON that is there already, without the white space in it;
+// document writes JSON that is there already, without the white space in it;
 // nil is null. What is no JSON is an error.
-func (w *Writer) Document(doc json.RawMessage) {
+func (w *writer) document(doc json.RawMessage) {
 	if doc == nil {
-		w.Null()
+		w.null()
 		return
 	}
 	at := len(w.buf)
 	w.buf = append(w.buf, doc...)
 	switch tidy, err := survey(w.buf[at:]); {
 	case err != nil:
-		w.Fail(err)
+		w.fail(err)
 	case !tidy:
 		var compact, escaped bytes.Buffer
 		if err := json.Compact(&compact, doc); err != nil {
-			w.Fail(err)
+			w.fail(err)
 			return
 		}
 		json.HTMLEscape(&escaped, compact.Bytes())
@@ -231,53 +314,29 @@ func (w *Writer) Document(doc json.RawMessage) {
 	}
 }
 
-// Any writes any value: by its own method, or as encoding/json does.
-func (w *Writer) Any(v any) {
-	if own, ok := v.(Appender); ok && owns(own) {
-		own.WriteJSON(w)
+// any writes any value: by its own description, or as encoding/json does.
+func (w *writer) any(v any) {
+	if t, p := described(v, false); t != nil {
+		w.value(t.Kind, t, p)
 		return
 	}
 	switch v := v.(type) {
 	case nil:
-		w.Null()
+		w.null()
 	case string:
-		w.String(v)
+		w.string(v)
 	case int:
-		w.Int(int64(v))
+		w.buf = strconv.AppendInt(w.buf, int64(v), 10)
 	case bool:
-		w.Bool(v)
+		w.buf = strconv.AppendBool(w.buf, v)
 	case map[string]string:
-		w.texts(v)
+		WriteMap[string, string](w, unsafe.Pointer(&v), &Scalar[String])
 	default:
 		out, err := json.Marshal(v)
 		if err != nil {
-			w.Fail(err)
+			w.fail(err)
 			return
 		}
 		w.buf = append(w.buf, out...)
 	}
-}
-
-// texts writes a map of strings.
-func (w *Writer) texts(m map[string]string) {
-	if m == nil {
-		w.Null()
-		return
-	}
-	at := w.Open()
-	for _, name := range Names(m) {
-		w.Name(name)
-		w.String(m[name])
-	}
-	w.Object(at)
-}
-
-// Names returns the keys of a map in the order in which they are written.
-func Names[K ~string, V any](m map[K]V) []K {
-	names := make([]K, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -4,196 +4,50 @@ package catalog
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Entity) CodecType() string { return "catalog.Entity" }
+// CodecType describes the type.
+func (Entity) CodecType() *codec.Type { return &codecOfEntity }
 
-// WriteJSON writes v as JSON.
-func (v Entity) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfEntity = codec.Type{Name: "catalog.Entity", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"apiVersion":`, Offset: unsafe.Offsetof(Entity{}.APIVersion), Kind: codec.String},
+	{Key: `,"kind":`, Offset: unsafe.Offsetof(Entity{}.Kind), Kind: codec.String},
+	{Key: `,"metadata":`, Offset: unsafe.Offsetof(Entity{}.Metadata), Kind: codec.Struct, Type: &codecOfMetadata},
+	{Key: `,"spec":`, Offset: unsafe.Offsetof(Entity{}.Spec), Kind: codec.Document, Omit: codec.OmitEmpty},
+	{Key: `,"relations":`, Offset: unsafe.Offsetof(Entity{}.Relations), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Entity{}.Relations[0]), Slot: codec.Slot[Relation], Elem: &codecOfRelation}},
+}}
 
-func (v *Entity) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"apiVersion\":", v.APIVersion, false)
-	w.Text(",\"kind\":", v.Kind, false)
-	w.Raw(",\"metadata\":")
-	v.Metadata.writeJSON(w)
-	w.JSON(",\"spec\":", v.Spec, true)
-	if len(v.Relations) > 0 {
-		w.Raw(",\"relations\":")
-		if v.Relations == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for i3 := range v.Relations {
-				w.Comma()
-				v.Relations[i3].writeJSON(w)
-			}
-			w.Array(at2)
-		}
-	}
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Link) CodecType() *codec.Type { return &codecOfLink }
 
-var fieldsOfEntity = [5]string{"apiVersion", "kind", "metadata", "spec", "relations"}
+var codecOfLink = codec.Type{Name: "catalog.Link", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"url":`, Offset: unsafe.Offsetof(Link{}.URL), Kind: codec.String},
+	{Key: `,"title":`, Offset: unsafe.Offsetof(Link{}.Title), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"icon":`, Offset: unsafe.Offsetof(Link{}.Icon), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"type":`, Offset: unsafe.Offsetof(Link{}.Type), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
 
-// ReadJSON reads JSON into v.
-func (v *Entity) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfEntity[:]); i4 >= 0; i4 = r.Next(fieldsOfEntity[:], i4) {
-		switch i4 {
-		case 0: // apiVersion
-			r.String(&v.APIVersion)
-		case 1: // kind
-			r.String(&v.Kind)
-		case 2: // metadata
-			v.Metadata.ReadJSON(r)
-		case 3: // spec
-			r.Document(&v.Spec)
-		case 4: // relations
-			if r.Null() {
-				v.Relations = nil
-			} else {
-				s5, n6 := v.Relations, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Relations = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
+// CodecType describes the type.
+func (Metadata) CodecType() *codec.Type { return &codecOfMetadata }
 
-// CodecType returns the name of the type.
-func (v Link) CodecType() string { return "catalog.Link" }
+var codecOfMetadata = codec.Type{Name: "catalog.Metadata", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"name":`, Offset: unsafe.Offsetof(Metadata{}.Name), Kind: codec.String},
+	{Key: `,"namespace":`, Offset: unsafe.Offsetof(Metadata{}.Namespace), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"uid":`, Offset: unsafe.Offsetof(Metadata{}.UID), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"etag":`, Offset: unsafe.Offsetof(Metadata{}.ETag), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"title":`, Offset: unsafe.Offsetof(Metadata{}.Title), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"description":`, Offset: unsafe.Offsetof(Metadata{}.Description), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"labels":`, Offset: unsafe.Offsetof(Metadata{}.Labels), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"annotations":`, Offset: unsafe.Offsetof(Metadata{}.Annotations), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"tags":`, Offset: unsafe.Offsetof(Metadata{}.Tags), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Metadata{}.Tags[0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"links":`, Offset: unsafe.Offsetof(Metadata{}.Links), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Metadata{}.Links[0]), Slot: codec.Slot[Link], Elem: &codecOfLink}},
+}}
 
-// WriteJSON writes v as JSON.
-func (v Link) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+// CodecType describes the type.
+func (Relation) CodecType() *codec.Type { return &codecOfRelation }
 
-func (v *Link) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"url\":", v.URL, false)
-	w.Text(",\"title\":", v.Title, true)
-	w.Text(",\"icon\":", v.Icon, true)
-	w.Text(",\"type\":", v.Type, true)
-	w.Object(at1)
-}
-
-var fieldsOfLink = [4]string{"url", "title", "icon", "type"}
-
-// ReadJSON reads JSON into v.
-func (v *Link) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfLink[:]); i2 >= 0; i2 = r.Next(fieldsOfLink[:], i2) {
-		switch i2 {
-		case 0: // url
-			r.String(&v.URL)
-		case 1: // title
-			r.String(&v.Title)
-		case 2: // icon
-			r.String(&v.Icon)
-		case 3: // type
-			r.String(&v.Type)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Metadata) CodecType() string { return "catalog.Metadata" }
-
-// WriteJSON writes v as JSON.
-func (v Metadata) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Metadata) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"name\":", v.Name, false)
-	w.Text(",\"namespace\":", v.Namespace, true)
-	w.Text(",\"uid\":", v.UID, true)
-	w.Text(",\"etag\":", v.ETag, true)
-	w.Text(",\"title\":", v.Title, true)
-	w.Text(",\"description\":", v.Description, true)
-	w.TextMap(",\"labels\":", v.Labels, true)
-	w.TextMap(",\"annotations\":", v.Annotations, true)
-	w.Texts(",\"tags\":", v.Tags, true)
-	if len(v.Links) > 0 {
-		w.Raw(",\"links\":")
-		if v.Links == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for i3 := range v.Links {
-				w.Comma()
-				v.Links[i3].writeJSON(w)
-			}
-			w.Array(at2)
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfMetadata = [10]string{"name", "namespace", "uid", "etag", "title", "description", "labels", "annotations", "tags", "links"}
-
-// ReadJSON reads JSON into v.
-func (v *Metadata) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfMetadata[:]); i4 >= 0; i4 = r.Next(fieldsOfMetadata[:], i4) {
-		switch i4 {
-		case 0: // name
-			r.String(&v.Name)
-		case 1: // namespace
-			r.String(&v.Namespace)
-		case 2: // uid
-			r.String(&v.UID)
-		case 3: // etag
-			r.String(&v.ETag)
-		case 4: // title
-			r.String(&v.Title)
-		case 5: // description
-			r.String(&v.Description)
-		case 6: // labels
-			r.TextMap(&v.Labels)
-		case 7: // annotations
-			r.TextMap(&v.Annotations)
-		case 8: // tags
-			r.Texts(&v.Tags)
-		case 9: // links
-			if r.Null() {
-				v.Links = nil
-			} else {
-				s5, n6 := v.Links, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Links = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Relation) CodecType() string { return "catalog.Relation" }
-
-// WriteJSON writes v as JSON.
-func (v Relation) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Relation) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"type\":", v.Type, false)
-	w.Text(",\"targetRef\":", v.TargetRef, false)
-	w.Object(at1)
-}
-
-var fieldsOfRelation = [2]string{"type", "targetRef"}
-
-// ReadJSON reads JSON into v.
-func (v *Relation) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfRelation[:]); i2 >= 0; i2 = r.Next(fieldsOfRelation[:], i2) {
-		switch i2 {
-		case 0: // type
-			r.String(&v.Type)
-		case 1: // targetRef
-			r.String(&v.TargetRef)
-		}
-	}
-}
+var codecOfRelation = codec.Type{Name: "catalog.Relation", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"type":`, Offset: unsafe.Offsetof(Relation{}.Type), Kind: codec.String},
+	{Key: `,"targetRef":`, Offset: unsafe.Offsetof(Relation{}.TargetRef), Kind: codec.String},
+}}

@@ -1,4 +1,4 @@
-// Package codecgen writes the JSON methods of package codec for the types of a
+// Package codecgen writes the descriptions of package codec for the types of a
 // Go package. It reads source alone, so it works while the package does not
 // compile yet, and the same source gives the same bytes. What JSON means for a
 // type is encoding/json's rule; a type that this package cannot serve goes
@@ -179,7 +179,7 @@ func (p *pack) methods(file *ast.File) {
 			continue
 		}
 		switch fn.Name.Name {
-		case "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText", "WriteJSON", "ReadJSON":
+		case "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText", "CodecType":
 			p.types[id.Name].own = true
 		}
 	}

@@ -128,3 +128,15 @@ func kindOfForeign(t *ast.SelectorExpr, file *source) kind {
 	}
 	return kind{file: file}
 }
+
+// baseOf is the predeclared type behind the names of a basic type, else "".
+func (p *pack) baseOf(t ast.Expr, file *source) string {
+	id, ok := t.(*ast.Ident)
+	if !ok {
+		return ""
+	}
+	if d := p.types[id.Name]; d != nil {
+		return p.baseOf(d.spec.Type, d.file)
+	}
+	return id.Name
+}

@@ -4,213 +4,60 @@ package plugin
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Call) CodecType() string { return "plugin.Call" }
+// CodecType describes the type.
+func (Call) CodecType() *codec.Type { return &codecOfCall }
 
-// WriteJSON writes v as JSON.
-func (v Call) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfCall = codec.Type{Name: "plugin.Call", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"abi":`, Offset: unsafe.Offsetof(Call{}.ABI), Kind: codec.IntKind},
+	{Key: `,"capability":`, Offset: unsafe.Offsetof(Call{}.Capability), Kind: codec.String},
+	{Key: `,"method":`, Offset: unsafe.Offsetof(Call{}.Method), Kind: codec.String},
+	{Key: `,"tenant":`, Offset: unsafe.Offsetof(Call{}.Tenant), Kind: codec.String},
+	{Key: `,"caller":`, Offset: unsafe.Offsetof(Call{}.Caller), Kind: codec.Struct, Type: &codecOfCaller},
+	{Key: `,"traceparent":`, Offset: unsafe.Offsetof(Call{}.Traceparent), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"deadlineMillis":`, Offset: unsafe.Offsetof(Call{}.DeadlineMillis), Kind: codec.Int64, Omit: codec.OmitEmpty},
+	{Key: `,"body":`, Offset: unsafe.Offsetof(Call{}.Body), Kind: codec.Document, Omit: codec.OmitEmpty},
+	{Key: `,"data":`, Offset: unsafe.Offsetof(Call{}.Data), Kind: codec.Bytes, Omit: codec.OmitEmpty},
+}}
 
-func (v *Call) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Number(",\"abi\":", int64(v.ABI), false)
-	w.Text(",\"capability\":", v.Capability, false)
-	w.Text(",\"method\":", v.Method, false)
-	w.Text(",\"tenant\":", v.Tenant, false)
-	w.Raw(",\"caller\":")
-	v.Caller.writeJSON(w)
-	w.Text(",\"traceparent\":", v.Traceparent, true)
-	w.Number(",\"deadlineMillis\":", int64(v.DeadlineMillis), true)
-	w.JSON(",\"body\":", v.Body, true)
-	w.Blob(",\"data\":", v.Data, true)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Caller) CodecType() *codec.Type { return &codecOfCaller }
 
-var fieldsOfCall = [9]string{"abi", "capability", "method", "tenant", "caller", "traceparent", "deadlineMillis", "body", "data"}
+var codecOfCaller = codec.Type{Name: "plugin.Caller", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"kind":`, Offset: unsafe.Offsetof(Caller{}.Kind), Kind: codec.String},
+	{Key: `,"name":`, Offset: unsafe.Offsetof(Caller{}.Name), Kind: codec.String},
+	{Key: `,"role":`, Offset: unsafe.Offsetof(Caller{}.Role), Kind: codec.String},
+	{Key: `,"ref":`, Offset: unsafe.Offsetof(Caller{}.Ref), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
 
-// ReadJSON reads JSON into v.
-func (v *Call) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfCall[:]); i2 >= 0; i2 = r.Next(fieldsOfCall[:], i2) {
-		switch i2 {
-		case 0: // abi
-			r.Int(&v.ABI)
-		case 1: // capability
-			r.String(&v.Capability)
-		case 2: // method
-			r.String(&v.Method)
-		case 3: // tenant
-			r.String(&v.Tenant)
-		case 4: // caller
-			v.Caller.ReadJSON(r)
-		case 5: // traceparent
-			r.String(&v.Traceparent)
-		case 6: // deadlineMillis
-			r.Int64(&v.DeadlineMillis)
-		case 7: // body
-			r.Document(&v.Body)
-		case 8: // data
-			r.Base64(&v.Data)
-		}
-	}
-}
+// CodecType describes the type.
+func (Error) CodecType() *codec.Type { return &codecOfError }
 
-// CodecType returns the name of the type.
-func (v Caller) CodecType() string { return "plugin.Caller" }
+var codecOfError = codec.Type{Name: "plugin.Error", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"code":`, Offset: unsafe.Offsetof(Error{}.Code), Kind: codec.String},
+	{Key: `,"message":`, Offset: unsafe.Offsetof(Error{}.Message), Kind: codec.String},
+	{Key: `,"hint":`, Offset: unsafe.Offsetof(Error{}.Hint), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"retryAfterSeconds":`, Offset: unsafe.Offsetof(Error{}.RetryAfterSeconds), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+	{Key: `,"retryable":`, Offset: unsafe.Offsetof(Error{}.Retryable), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[bool], Elem: &codec.Scalar[codec.Bool]}},
+}}
 
-// WriteJSON writes v as JSON.
-func (v Caller) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+// CodecType describes the type.
+func (HostCall) CodecType() *codec.Type { return &codecOfHostCall }
 
-func (v *Caller) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"kind\":", v.Kind, false)
-	w.Text(",\"name\":", v.Name, false)
-	w.Text(",\"role\":", v.Role, false)
-	w.Text(",\"ref\":", v.Ref, true)
-	w.Object(at1)
-}
+var codecOfHostCall = codec.Type{Name: "plugin.HostCall", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"service":`, Offset: unsafe.Offsetof(HostCall{}.Service), Kind: codec.String},
+	{Key: `,"method":`, Offset: unsafe.Offsetof(HostCall{}.Method), Kind: codec.String},
+	{Key: `,"body":`, Offset: unsafe.Offsetof(HostCall{}.Body), Kind: codec.Document, Omit: codec.OmitEmpty},
+	{Key: `,"data":`, Offset: unsafe.Offsetof(HostCall{}.Data), Kind: codec.Bytes, Omit: codec.OmitEmpty},
+}}
 
-var fieldsOfCaller = [4]string{"kind", "name", "role", "ref"}
+// CodecType describes the type.
+func (Result) CodecType() *codec.Type { return &codecOfResult }
 
-// ReadJSON reads JSON into v.
-func (v *Caller) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfCaller[:]); i2 >= 0; i2 = r.Next(fieldsOfCaller[:], i2) {
-		switch i2 {
-		case 0: // kind
-			r.String(&v.Kind)
-		case 1: // name
-			r.String(&v.Name)
-		case 2: // role
-			r.String(&v.Role)
-		case 3: // ref
-			r.String(&v.Ref)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Error) CodecType() string { return "plugin.Error" }
-
-// WriteJSON writes v as JSON.
-func (v Error) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Error) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"code\":", v.Code, false)
-	w.Text(",\"message\":", v.Message, false)
-	w.Text(",\"hint\":", v.Hint, true)
-	w.Number(",\"retryAfterSeconds\":", int64(v.RetryAfterSeconds), true)
-	if v.Retryable != nil {
-		w.Raw(",\"retryable\":")
-		if v.Retryable == nil {
-			w.Null()
-		} else {
-			w.Bool((*v.Retryable))
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfError = [5]string{"code", "message", "hint", "retryAfterSeconds", "retryable"}
-
-// ReadJSON reads JSON into v.
-func (v *Error) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfError[:]); i2 >= 0; i2 = r.Next(fieldsOfError[:], i2) {
-		switch i2 {
-		case 0: // code
-			r.String(&v.Code)
-		case 1: // message
-			r.String(&v.Message)
-		case 2: // hint
-			r.String(&v.Hint)
-		case 3: // retryAfterSeconds
-			r.Int(&v.RetryAfterSeconds)
-		case 4: // retryable
-			if r.Null() {
-				v.Retryable = nil
-			} else {
-				if v.Retryable == nil {
-					v.Retryable = new(bool)
-				}
-				r.Bool(&(*v.Retryable))
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v HostCall) CodecType() string { return "plugin.HostCall" }
-
-// WriteJSON writes v as JSON.
-func (v HostCall) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *HostCall) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"service\":", v.Service, false)
-	w.Text(",\"method\":", v.Method, false)
-	w.JSON(",\"body\":", v.Body, true)
-	w.Blob(",\"data\":", v.Data, true)
-	w.Object(at1)
-}
-
-var fieldsOfHostCall = [4]string{"service", "method", "body", "data"}
-
-// ReadJSON reads JSON into v.
-func (v *HostCall) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfHostCall[:]); i2 >= 0; i2 = r.Next(fieldsOfHostCall[:], i2) {
-		switch i2 {
-		case 0: // service
-			r.String(&v.Service)
-		case 1: // method
-			r.String(&v.Method)
-		case 2: // body
-			r.Document(&v.Body)
-		case 3: // data
-			r.Base64(&v.Data)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Result) CodecType() string { return "plugin.Result" }
-
-// WriteJSON writes v as JSON.
-func (v Result) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Result) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.JSON(",\"body\":", v.Body, true)
-	w.Blob(",\"data\":", v.Data, true)
-	if v.Error != nil {
-		w.Raw(",\"error\":")
-		if v.Error == nil {
-			w.Null()
-		} else {
-			(*v.Error).writeJSON(w)
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfResult = [3]string{"body", "data", "error"}
-
-// ReadJSON reads JSON into v.
-func (v *Result) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfResult[:]); i2 >= 0; i2 = r.Next(fieldsOfResult[:], i2) {
-		switch i2 {
-		case 0: // body
-			r.Document(&v.Body)
-		case 1: // data
-			r.Base64(&v.Data)
-		case 2: // error
-			if r.Null() {
-				v.Error = nil
-			} else {
-				if v.Error == nil {
-					v.Error = new(Error)
-				}
-				(*v.Error).ReadJSON(r)
-			}
-		}
-	}
-}
+var codecOfResult = codec.Type{Name: "plugin.Result", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"body":`, Offset: unsafe.Offsetof(Result{}.Body), Kind: codec.Document, Omit: codec.OmitEmpty},
+	{Key: `,"data":`, Offset: unsafe.Offsetof(Result{}.Data), Kind: codec.Bytes, Omit: codec.OmitEmpty},
+	{Key: `,"error":`, Offset: unsafe.Offsetof(Result{}.Error), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Error], Elem: &codecOfError}},
+}}

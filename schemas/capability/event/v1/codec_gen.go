@@ -4,100 +4,34 @@ package event
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Entity) CodecType() string { return "event.Entity" }
+// CodecType describes the type.
+func (Entity) CodecType() *codec.Type { return &codecOfEntity }
 
-// WriteJSON writes v as JSON.
-func (v Entity) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfEntity = codec.Type{Name: "event.Entity", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"ref":`, Offset: unsafe.Offsetof(Entity{}.Ref), Kind: codec.String},
+	{Key: `,"etag":`, Offset: unsafe.Offsetof(Entity{}.ETag), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
 
-func (v *Entity) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"ref\":", v.Ref, false)
-	w.Text(",\"etag\":", v.ETag, true)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Plugin) CodecType() *codec.Type { return &codecOfPlugin }
 
-var fieldsOfEntity = [2]string{"ref", "etag"}
+var codecOfPlugin = codec.Type{Name: "event.Plugin", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"name":`, Offset: unsafe.Offsetof(Plugin{}.Name), Kind: codec.String},
+	{Key: `,"version":`, Offset: unsafe.Offsetof(Plugin{}.Version), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
 
-// ReadJSON reads JSON into v.
-func (v *Entity) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfEntity[:]); i2 >= 0; i2 = r.Next(fieldsOfEntity[:], i2) {
-		switch i2 {
-		case 0: // ref
-			r.String(&v.Ref)
-		case 1: // etag
-			r.String(&v.ETag)
-		}
-	}
-}
+// CodecType describes the type.
+func (Request) CodecType() *codec.Type { return &codecOfRequest }
 
-// CodecType returns the name of the type.
-func (v Plugin) CodecType() string { return "event.Plugin" }
-
-// WriteJSON writes v as JSON.
-func (v Plugin) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Plugin) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"name\":", v.Name, false)
-	w.Text(",\"version\":", v.Version, true)
-	w.Object(at1)
-}
-
-var fieldsOfPlugin = [2]string{"name", "version"}
-
-// ReadJSON reads JSON into v.
-func (v *Plugin) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfPlugin[:]); i2 >= 0; i2 = r.Next(fieldsOfPlugin[:], i2) {
-		switch i2 {
-		case 0: // name
-			r.String(&v.Name)
-		case 1: // version
-			r.String(&v.Version)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Request) CodecType() string { return "event.Request" }
-
-// WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Request) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"subscription\":", v.Subscription, false)
-	w.Text(",\"id\":", v.ID, false)
-	w.Text(",\"topic\":", v.Topic, false)
-	w.Text(",\"key\":", v.Key, true)
-	w.Moment(",\"at\":", v.At, false)
-	w.Number(",\"attempt\":", int64(v.Attempt), false)
-	w.JSON(",\"payload\":", v.Payload, true)
-	w.Object(at1)
-}
-
-var fieldsOfRequest = [7]string{"subscription", "id", "topic", "key", "at", "attempt", "payload"}
-
-// ReadJSON reads JSON into v.
-func (v *Request) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfRequest[:], i2) {
-		switch i2 {
-		case 0: // subscription
-			r.String(&v.Subscription)
-		case 1: // id
-			r.String(&v.ID)
-		case 2: // topic
-			r.String(&v.Topic)
-		case 3: // key
-			r.String(&v.Key)
-		case 4: // at
-			r.Time(&v.At)
-		case 5: // attempt
-			r.Int(&v.Attempt)
-		case 6: // payload
-			r.Document(&v.Payload)
-		}
-	}
-}
+var codecOfRequest = codec.Type{Name: "event.Request", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"subscription":`, Offset: unsafe.Offsetof(Request{}.Subscription), Kind: codec.String},
+	{Key: `,"id":`, Offset: unsafe.Offsetof(Request{}.ID), Kind: codec.String},
+	{Key: `,"topic":`, Offset: unsafe.Offsetof(Request{}.Topic), Kind: codec.String},
+	{Key: `,"key":`, Offset: unsafe.Offsetof(Request{}.Key), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"at":`, Offset: unsafe.Offsetof(Request{}.At), Kind: codec.Time},
+	{Key: `,"attempt":`, Offset: unsafe.Offsetof(Request{}.Attempt), Kind: codec.IntKind},
+	{Key: `,"payload":`, Offset: unsafe.Offsetof(Request{}.Payload), Kind: codec.Document, Omit: codec.OmitEmpty},
+}}

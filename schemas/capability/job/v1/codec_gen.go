@@ -4,73 +4,26 @@ package job
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Request) CodecType() string { return "job.Request" }
+// CodecType describes the type.
+func (Request) CodecType() *codec.Type { return &codecOfRequest }
 
-// WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfRequest = codec.Type{Name: "job.Request", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"job":`, Offset: unsafe.Offsetof(Request{}.Job), Kind: codec.String},
+	{Key: `,"id":`, Offset: unsafe.Offsetof(Request{}.ID), Kind: codec.String},
+	{Key: `,"payload":`, Offset: unsafe.Offsetof(Request{}.Payload), Kind: codec.Document, Omit: codec.OmitEmpty},
+	{Key: `,"attempt":`, Offset: unsafe.Offsetof(Request{}.Attempt), Kind: codec.IntKind},
+	{Key: `,"maxAttempts":`, Offset: unsafe.Offsetof(Request{}.MaxAttempts), Kind: codec.IntKind},
+	{Key: `,"enqueuedAt":`, Offset: unsafe.Offsetof(Request{}.EnqueuedAt), Kind: codec.Time},
+}}
 
-func (v *Request) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"job\":", v.Job, false)
-	w.Text(",\"id\":", v.ID, false)
-	w.JSON(",\"payload\":", v.Payload, true)
-	w.Number(",\"attempt\":", int64(v.Attempt), false)
-	w.Number(",\"maxAttempts\":", int64(v.MaxAttempts), false)
-	w.Moment(",\"enqueuedAt\":", v.EnqueuedAt, false)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Response) CodecType() *codec.Type { return &codecOfResponse }
 
-var fieldsOfRequest = [6]string{"job", "id", "payload", "attempt", "maxAttempts", "enqueuedAt"}
-
-// ReadJSON reads JSON into v.
-func (v *Request) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfRequest[:], i2) {
-		switch i2 {
-		case 0: // job
-			r.String(&v.Job)
-		case 1: // id
-			r.String(&v.ID)
-		case 2: // payload
-			r.Document(&v.Payload)
-		case 3: // attempt
-			r.Int(&v.Attempt)
-		case 4: // maxAttempts
-			r.Int(&v.MaxAttempts)
-		case 5: // enqueuedAt
-			r.Time(&v.EnqueuedAt)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Response) CodecType() string { return "job.Response" }
-
-// WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Response) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.JSON(",\"result\":", v.Result, true)
-	w.Number(",\"againSeconds\":", int64(v.AgainSeconds), true)
-	w.JSON(",\"payload\":", v.Payload, true)
-	w.Object(at1)
-}
-
-var fieldsOfResponse = [3]string{"result", "againSeconds", "payload"}
-
-// ReadJSON reads JSON into v.
-func (v *Response) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfResponse[:], i2) {
-		switch i2 {
-		case 0: // result
-			r.Document(&v.Result)
-		case 1: // againSeconds
-			r.Int(&v.AgainSeconds)
-		case 2: // payload
-			r.Document(&v.Payload)
-		}
-	}
-}
+var codecOfResponse = codec.Type{Name: "job.Response", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"result":`, Offset: unsafe.Offsetof(Response{}.Result), Kind: codec.Document, Omit: codec.OmitEmpty},
+	{Key: `,"againSeconds":`, Offset: unsafe.Offsetof(Response{}.AgainSeconds), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+	{Key: `,"payload":`, Offset: unsafe.Offsetof(Response{}.Payload), Kind: codec.Document, Omit: codec.OmitEmpty},
+}}

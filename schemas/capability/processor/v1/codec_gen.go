@@ -3,197 +3,45 @@
 package processor
 
 import (
+	"encoding/json"
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Problem) CodecType() string { return "processor.Problem" }
+// CodecType describes the type.
+func (Problem) CodecType() *codec.Type { return &codecOfProblem }
 
-// WriteJSON writes v as JSON.
-func (v Problem) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfProblem = codec.Type{Name: "processor.Problem", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"message":`, Offset: unsafe.Offsetof(Problem{}.Message), Kind: codec.String},
+	{Key: `,"hint":`, Offset: unsafe.Offsetof(Problem{}.Hint), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
 
-func (v *Problem) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"message\":", v.Message, false)
-	w.Text(",\"hint\":", v.Hint, true)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Relation) CodecType() *codec.Type { return &codecOfRelation }
 
-var fieldsOfProblem = [2]string{"message", "hint"}
+var codecOfRelation = codec.Type{Name: "processor.Relation", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"type":`, Offset: unsafe.Offsetof(Relation{}.Type), Kind: codec.String},
+	{Key: `,"inverse":`, Offset: unsafe.Offsetof(Relation{}.Inverse), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"target":`, Offset: unsafe.Offsetof(Relation{}.Target), Kind: codec.String},
+}}
 
-// ReadJSON reads JSON into v.
-func (v *Problem) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfProblem[:]); i2 >= 0; i2 = r.Next(fieldsOfProblem[:], i2) {
-		switch i2 {
-		case 0: // message
-			r.String(&v.Message)
-		case 1: // hint
-			r.String(&v.Hint)
-		}
-	}
-}
+// CodecType describes the type.
+func (Request) CodecType() *codec.Type { return &codecOfRequest }
 
-// CodecType returns the name of the type.
-func (v Relation) CodecType() string { return "processor.Relation" }
+var codecOfRequest = codec.Type{Name: "processor.Request", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"processor":`, Offset: unsafe.Offsetof(Request{}.Processor), Kind: codec.String},
+	{Key: `,"phase":`, Offset: unsafe.Offsetof(Request{}.Phase), Kind: codec.String},
+	{Key: `,"location":`, Offset: unsafe.Offsetof(Request{}.Location), Kind: codec.String},
+	{Key: `,"entity":`, Offset: unsafe.Offsetof(Request{}.Entity), Kind: codec.Document},
+}}
 
-// WriteJSON writes v as JSON.
-func (v Relation) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+// CodecType describes the type.
+func (Response) CodecType() *codec.Type { return &codecOfResponse }
 
-func (v *Relation) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"type\":", v.Type, false)
-	w.Text(",\"inverse\":", v.Inverse, true)
-	w.Text(",\"target\":", v.Target, false)
-	w.Object(at1)
-}
-
-var fieldsOfRelation = [3]string{"type", "inverse", "target"}
-
-// ReadJSON reads JSON into v.
-func (v *Relation) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfRelation[:]); i2 >= 0; i2 = r.Next(fieldsOfRelation[:], i2) {
-		switch i2 {
-		case 0: // type
-			r.String(&v.Type)
-		case 1: // inverse
-			r.String(&v.Inverse)
-		case 2: // target
-			r.String(&v.Target)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Request) CodecType() string { return "processor.Request" }
-
-// WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Request) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"processor\":", v.Processor, false)
-	w.Text(",\"phase\":", v.Phase, false)
-	w.Text(",\"location\":", v.Location, false)
-	w.JSON(",\"entity\":", v.Entity, false)
-	w.Object(at1)
-}
-
-var fieldsOfRequest = [4]string{"processor", "phase", "location", "entity"}
-
-// ReadJSON reads JSON into v.
-func (v *Request) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfRequest[:], i2) {
-		switch i2 {
-		case 0: // processor
-			r.String(&v.Processor)
-		case 1: // phase
-			r.String(&v.Phase)
-		case 2: // location
-			r.String(&v.Location)
-		case 3: // entity
-			r.Document(&v.Entity)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Response) CodecType() string { return "processor.Response" }
-
-// WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Response) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.JSON(",\"entity\":", v.Entity, true)
-	if len(v.Relations) > 0 {
-		w.Raw(",\"relations\":")
-		if v.Relations == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for i3 := range v.Relations {
-				w.Comma()
-				v.Relations[i3].writeJSON(w)
-			}
-			w.Array(at2)
-		}
-	}
-	if len(v.Emit) > 0 {
-		w.Raw(",\"emit\":")
-		if v.Emit == nil {
-			w.Null()
-		} else {
-			at4 := w.Open()
-			for i5 := range v.Emit {
-				w.Comma()
-				w.Document(v.Emit[i5])
-			}
-			w.Array(at4)
-		}
-	}
-	if len(v.Problems) > 0 {
-		w.Raw(",\"problems\":")
-		if v.Problems == nil {
-			w.Null()
-		} else {
-			at6 := w.Open()
-			for i7 := range v.Problems {
-				w.Comma()
-				v.Problems[i7].writeJSON(w)
-			}
-			w.Array(at6)
-		}
-	}
-	w.Truth(",\"refuse\":", v.Refuse, true)
-	w.Object(at1)
-}
-
-var fieldsOfResponse = [5]string{"entity", "relations", "emit", "problems", "refuse"}
-
-// ReadJSON reads JSON into v.
-func (v *Response) ReadJSON(r *codec.Reader) {
-	for i8 := r.Begin(fieldsOfResponse[:]); i8 >= 0; i8 = r.Next(fieldsOfResponse[:], i8) {
-		switch i8 {
-		case 0: // entity
-			r.Document(&v.Entity)
-		case 1: // relations
-			if r.Null() {
-				v.Relations = nil
-			} else {
-				s9, n10 := v.Relations, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s9 = codec.Slot(s9, n10)
-					s9[n10].ReadJSON(r)
-					n10++
-				}
-				v.Relations = codec.Cut(s9, n10)
-			}
-		case 2: // emit
-			if r.Null() {
-				v.Emit = nil
-			} else {
-				s11, n12 := v.Emit, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s11 = codec.Slot(s11, n12)
-					r.Document(&s11[n12])
-					n12++
-				}
-				v.Emit = codec.Cut(s11, n12)
-			}
-		case 3: // problems
-			if r.Null() {
-				v.Problems = nil
-			} else {
-				s13, n14 := v.Problems, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s13 = codec.Slot(s13, n14)
-					s13[n14].ReadJSON(r)
-					n14++
-				}
-				v.Problems = codec.Cut(s13, n14)
-			}
-		case 4: // refuse
-			r.Bool(&v.Refuse)
-		}
-	}
-}
+var codecOfResponse = codec.Type{Name: "processor.Response", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"entity":`, Offset: unsafe.Offsetof(Response{}.Entity), Kind: codec.Document, Omit: codec.OmitEmpty},
+	{Key: `,"relations":`, Offset: unsafe.Offsetof(Response{}.Relations), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Response{}.Relations[0]), Slot: codec.Slot[Relation], Elem: &codecOfRelation}},
+	{Key: `,"emit":`, Offset: unsafe.Offsetof(Response{}.Emit), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Response{}.Emit[0]), Slot: codec.Slot[json.RawMessage], Elem: &codec.Scalar[codec.Document]}},
+	{Key: `,"problems":`, Offset: unsafe.Offsetof(Response{}.Problems), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Response{}.Problems[0]), Slot: codec.Slot[Problem], Elem: &codecOfProblem}},
+	{Key: `,"refuse":`, Offset: unsafe.Offsetof(Response{}.Refuse), Kind: codec.Bool, Omit: codec.OmitEmpty},
+}}

@@ -3,96 +3,28 @@
 package provider
 
 import (
+	"encoding/json"
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Request) CodecType() string { return "provider.Request" }
+// CodecType describes the type.
+func (Request) CodecType() *codec.Type { return &codecOfRequest }
 
-// WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfRequest = codec.Type{Name: "provider.Request", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"provider":`, Offset: unsafe.Offsetof(Request{}.Provider), Kind: codec.String},
+	{Key: `,"state":`, Offset: unsafe.Offsetof(Request{}.State), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"page":`, Offset: unsafe.Offsetof(Request{}.Page), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
 
-func (v *Request) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"provider\":", v.Provider, false)
-	w.Text(",\"state\":", v.State, true)
-	w.Text(",\"page\":", v.Page, true)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Response) CodecType() *codec.Type { return &codecOfResponse }
 
-var fieldsOfRequest = [3]string{"provider", "state", "page"}
-
-// ReadJSON reads JSON into v.
-func (v *Request) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfRequest[:], i2) {
-		switch i2 {
-		case 0: // provider
-			r.String(&v.Provider)
-		case 1: // state
-			r.String(&v.State)
-		case 2: // page
-			r.String(&v.Page)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Response) CodecType() string { return "provider.Response" }
-
-// WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Response) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Truth(",\"delta\":", v.Delta, true)
-	if len(v.Entities) > 0 {
-		w.Raw(",\"entities\":")
-		if v.Entities == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for i3 := range v.Entities {
-				w.Comma()
-				w.Document(v.Entities[i3])
-			}
-			w.Array(at2)
-		}
-	}
-	w.Texts(",\"removed\":", v.Removed, true)
-	w.Text(",\"next\":", v.Next, true)
-	w.Text(",\"state\":", v.State, true)
-	w.Text(",\"message\":", v.Message, true)
-	w.Object(at1)
-}
-
-var fieldsOfResponse = [6]string{"delta", "entities", "removed", "next", "state", "message"}
-
-// ReadJSON reads JSON into v.
-func (v *Response) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfResponse[:], i4) {
-		switch i4 {
-		case 0: // delta
-			r.Bool(&v.Delta)
-		case 1: // entities
-			if r.Null() {
-				v.Entities = nil
-			} else {
-				s5, n6 := v.Entities, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					r.Document(&s5[n6])
-					n6++
-				}
-				v.Entities = codec.Cut(s5, n6)
-			}
-		case 2: // removed
-			r.Texts(&v.Removed)
-		case 3: // next
-			r.String(&v.Next)
-		case 4: // state
-			r.String(&v.State)
-		case 5: // message
-			r.String(&v.Message)
-		}
-	}
-}
+var codecOfResponse = codec.Type{Name: "provider.Response", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"delta":`, Offset: unsafe.Offsetof(Response{}.Delta), Kind: codec.Bool, Omit: codec.OmitEmpty},
+	{Key: `,"entities":`, Offset: unsafe.Offsetof(Response{}.Entities), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Response{}.Entities[0]), Slot: codec.Slot[json.RawMessage], Elem: &codec.Scalar[codec.Document]}},
+	{Key: `,"removed":`, Offset: unsafe.Offsetof(Response{}.Removed), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Response{}.Removed[0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"next":`, Offset: unsafe.Offsetof(Response{}.Next), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"state":`, Offset: unsafe.Offsetof(Response{}.State), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"message":`, Offset: unsafe.Offsetof(Response{}.Message), Kind: codec.String, Omit: codec.OmitEmpty},
+}}

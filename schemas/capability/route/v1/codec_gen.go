@@ -4,110 +4,27 @@ package route
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Request) CodecType() string { return "route.Request" }
+// CodecType describes the type.
+func (Request) CodecType() *codec.Type { return &codecOfRequest }
 
-// WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfRequest = codec.Type{Name: "route.Request", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"operationId":`, Offset: unsafe.Offsetof(Request{}.OperationID), Kind: codec.String},
+	{Key: `,"method":`, Offset: unsafe.Offsetof(Request{}.Method), Kind: codec.String},
+	{Key: `,"path":`, Offset: unsafe.Offsetof(Request{}.Path), Kind: codec.String},
+	{Key: `,"params":`, Offset: unsafe.Offsetof(Request{}.Params), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"query":`, Offset: unsafe.Offsetof(Request{}.Query), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, []string], Write: codec.WriteMap[string, []string], Elem: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Request{}.Query[""][0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}}},
+	{Key: `,"header":`, Offset: unsafe.Offsetof(Request{}.Header), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"body":`, Offset: unsafe.Offsetof(Request{}.Body), Kind: codec.Document, Omit: codec.OmitEmpty},
+}}
 
-func (v *Request) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"operationId\":", v.OperationID, false)
-	w.Text(",\"method\":", v.Method, false)
-	w.Text(",\"path\":", v.Path, false)
-	w.TextMap(",\"params\":", v.Params, true)
-	if len(v.Query) > 0 {
-		w.Raw(",\"query\":")
-		if v.Query == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Query) {
-				w.Name(string(name3))
-				elem4 := v.Query[name3]
-				if elem4 == nil {
-					w.Null()
-				} else {
-					at5 := w.Open()
-					for i6 := range elem4 {
-						w.Comma()
-						w.String(elem4[i6])
-					}
-					w.Array(at5)
-				}
-			}
-			w.Object(at2)
-		}
-	}
-	w.TextMap(",\"header\":", v.Header, true)
-	w.JSON(",\"body\":", v.Body, true)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Response) CodecType() *codec.Type { return &codecOfResponse }
 
-var fieldsOfRequest = [7]string{"operationId", "method", "path", "params", "query", "header", "body"}
-
-// ReadJSON reads JSON into v.
-func (v *Request) ReadJSON(r *codec.Reader) {
-	for i7 := r.Begin(fieldsOfRequest[:]); i7 >= 0; i7 = r.Next(fieldsOfRequest[:], i7) {
-		switch i7 {
-		case 0: // operationId
-			r.String(&v.OperationID)
-		case 1: // method
-			r.String(&v.Method)
-		case 2: // path
-			r.String(&v.Path)
-		case 3: // params
-			r.TextMap(&v.Params)
-		case 4: // query
-			if r.Null() {
-				v.Query = nil
-			} else {
-				if v.Query == nil {
-					v.Query = make(map[string][]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name8 := r.Name()
-					var elem9 []string
-					r.Texts(&elem9)
-					v.Query[string(name8)] = elem9
-				}
-			}
-		case 5: // header
-			r.TextMap(&v.Header)
-		case 6: // body
-			r.Document(&v.Body)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Response) CodecType() string { return "route.Response" }
-
-// WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Response) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Number(",\"status\":", int64(v.Status), false)
-	w.TextMap(",\"header\":", v.Header, true)
-	w.JSON(",\"body\":", v.Body, true)
-	w.Object(at1)
-}
-
-var fieldsOfResponse = [3]string{"status", "header", "body"}
-
-// ReadJSON reads JSON into v.
-func (v *Response) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfResponse[:], i2) {
-		switch i2 {
-		case 0: // status
-			r.Int(&v.Status)
-		case 1: // header
-			r.TextMap(&v.Header)
-		case 2: // body
-			r.Document(&v.Body)
-		}
-	}
-}
+var codecOfResponse = codec.Type{Name: "route.Response", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"status":`, Offset: unsafe.Offsetof(Response{}.Status), Kind: codec.IntKind},
+	{Key: `,"header":`, Offset: unsafe.Offsetof(Response{}.Header), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"body":`, Offset: unsafe.Offsetof(Response{}.Body), Kind: codec.Document, Omit: codec.OmitEmpty},
+}}

@@ -4,55 +4,20 @@ package schedule
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Request) CodecType() string { return "schedule.Request" }
+// CodecType describes the type.
+func (Request) CodecType() *codec.Type { return &codecOfRequest }
 
-// WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfRequest = codec.Type{Name: "schedule.Request", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"schedule":`, Offset: unsafe.Offsetof(Request{}.Schedule), Kind: codec.String},
+	{Key: `,"due":`, Offset: unsafe.Offsetof(Request{}.Due), Kind: codec.Time},
+}}
 
-func (v *Request) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"schedule\":", v.Schedule, false)
-	w.Moment(",\"due\":", v.Due, false)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Response) CodecType() *codec.Type { return &codecOfResponse }
 
-var fieldsOfRequest = [2]string{"schedule", "due"}
-
-// ReadJSON reads JSON into v.
-func (v *Request) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfRequest[:], i2) {
-		switch i2 {
-		case 0: // schedule
-			r.String(&v.Schedule)
-		case 1: // due
-			r.Time(&v.Due)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Response) CodecType() string { return "schedule.Response" }
-
-// WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Response) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"message\":", v.Message, true)
-	w.Object(at1)
-}
-
-var fieldsOfResponse = [1]string{"message"}
-
-// ReadJSON reads JSON into v.
-func (v *Response) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfResponse[:], i2) {
-		switch i2 {
-		case 0: // message
-			r.String(&v.Message)
-		}
-	}
-}
+var codecOfResponse = codec.Type{Name: "schedule.Response", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"message":`, Offset: unsafe.Offsetof(Response{}.Message), Kind: codec.String, Omit: codec.OmitEmpty},
+}}

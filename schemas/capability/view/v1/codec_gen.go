@@ -4,1592 +4,309 @@ package view
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Action) CodecType() string { return "view.Action" }
-
-// WriteJSON writes v as JSON.
-func (v Action) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Action) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"label\":", v.Label, false)
-	w.Text(",\"operation\":", v.Operation, false)
-	w.TextMap(",\"params\":", v.Params, true)
-	w.Text(",\"confirm\":", v.Confirm, true)
-	w.Truth(",\"danger\":", v.Danger, true)
-	w.Object(at1)
-}
-
-var fieldsOfAction = [5]string{"label", "operation", "params", "confirm", "danger"}
-
-// ReadJSON reads JSON into v.
-func (v *Action) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfAction[:]); i2 >= 0; i2 = r.Next(fieldsOfAction[:], i2) {
-		switch i2 {
-		case 0: // label
-			r.String(&v.Label)
-		case 1: // operation
-			r.String(&v.Operation)
-		case 2: // params
-			r.TextMap(&v.Params)
-		case 3: // confirm
-			r.String(&v.Confirm)
-		case 4: // danger
-			r.Bool(&v.Danger)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Cell) CodecType() string { return "view.Cell" }
-
-// WriteJSON writes v as JSON.
-func (v Cell) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Cell) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"text\":", v.Text, false)
-	w.Text(",\"url\":", v.URL, true)
-	w.Text(",\"tone\":", string(v.Tone), true)
-	w.Moment(",\"time\":", v.Time, true)
-	w.Truth(",\"mono\":", v.Mono, true)
-	if v.Action != nil {
-		w.Raw(",\"action\":")
-		if v.Action == nil {
-			w.Null()
-		} else {
-			(*v.Action).writeJSON(w)
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfCell = [6]string{"text", "url", "tone", "time", "mono", "action"}
-
-// ReadJSON reads JSON into v.
-func (v *Cell) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfCell[:]); i2 >= 0; i2 = r.Next(fieldsOfCell[:], i2) {
-		switch i2 {
-		case 0: // text
-			r.String(&v.Text)
-		case 1: // url
-			r.String(&v.URL)
-		case 2: // tone
-			r.String((*string)(&v.Tone))
-		case 3: // time
-			r.Time(&v.Time)
-		case 4: // mono
-			r.Bool(&v.Mono)
-		case 5: // action
-			if r.Null() {
-				v.Action = nil
-			} else {
-				if v.Action == nil {
-					v.Action = new(Action)
-				}
-				(*v.Action).ReadJSON(r)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Chart) CodecType() string { return "view.Chart" }
-
-// WriteJSON writes v as JSON.
-func (v Chart) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Chart) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"title\":", v.Title, false)
-	w.Text(",\"kind\":", v.Kind, false)
-	w.Text(",\"unit\":", v.Unit, true)
-	w.Moment(",\"from\":", v.From, true)
-	w.Moment(",\"to\":", v.To, true)
-	w.Raw(",\"series\":")
-	if v.Series == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Series {
-			w.Comma()
-			v.Series[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Text(",\"empty\":", v.Empty, true)
-	w.Text(",\"query\":", v.Query, true)
-	w.Object(at1)
-}
-
-var fieldsOfChart = [8]string{"title", "kind", "unit", "from", "to", "series", "empty", "query"}
-
-// ReadJSON reads JSON into v.
-func (v *Chart) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfChart[:]); i4 >= 0; i4 = r.Next(fieldsOfChart[:], i4) {
-		switch i4 {
-		case 0: // title
-			r.String(&v.Title)
-		case 1: // kind
-			r.String(&v.Kind)
-		case 2: // unit
-			r.String(&v.Unit)
-		case 3: // from
-			r.Time(&v.From)
-		case 4: // to
-			r.Time(&v.To)
-		case 5: // series
-			if r.Null() {
-				v.Series = nil
-			} else {
-				s5, n6 := v.Series, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Series = codec.Cut(s5, n6)
-			}
-		case 6: // empty
-			r.String(&v.Empty)
-		case 7: // query
-			r.String(&v.Query)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Code) CodecType() string { return "view.Code" }
-
-// WriteJSON writes v as JSON.
-func (v Code) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Code) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"language\":", v.Language, true)
-	w.Text(",\"text\":", v.Text, false)
-	w.Object(at1)
-}
-
-var fieldsOfCode = [2]string{"language", "text"}
-
-// ReadJSON reads JSON into v.
-func (v *Code) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfCode[:]); i2 >= 0; i2 = r.Next(fieldsOfCode[:], i2) {
-		switch i2 {
-		case 0: // language
-			r.String(&v.Language)
-		case 1: // text
-			r.String(&v.Text)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Column) CodecType() string { return "view.Column" }
-
-// WriteJSON writes v as JSON.
-func (v Column) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Column) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"title\":", v.Title, false)
-	w.Truth(",\"numeric\":", v.Numeric, true)
-	w.Truth(",\"telling\":", v.Telling, true)
-	w.Object(at1)
-}
-
-var fieldsOfColumn = [3]string{"title", "numeric", "telling"}
-
-// ReadJSON reads JSON into v.
-func (v *Column) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfColumn[:]); i2 >= 0; i2 = r.Next(fieldsOfColumn[:], i2) {
-		switch i2 {
-		case 0: // title
-			r.String(&v.Title)
-		case 1: // numeric
-			r.Bool(&v.Numeric)
-		case 2: // telling
-			r.Bool(&v.Telling)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Empty) CodecType() string { return "view.Empty" }
-
-// WriteJSON writes v as JSON.
-func (v Empty) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Empty) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"title\":", v.Title, false)
-	w.Text(",\"text\":", v.Text, true)
-	w.Text(",\"code\":", v.Code, true)
-	w.Object(at1)
-}
-
-var fieldsOfEmpty = [3]string{"title", "text", "code"}
-
-// ReadJSON reads JSON into v.
-func (v *Empty) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfEmpty[:]); i2 >= 0; i2 = r.Next(fieldsOfEmpty[:], i2) {
-		switch i2 {
-		case 0: // title
-			r.String(&v.Title)
-		case 1: // text
-			r.String(&v.Text)
-		case 2: // code
-			r.String(&v.Code)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Error) CodecType() string { return "view.Error" }
-
-// WriteJSON writes v as JSON.
-func (v Error) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Error) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"title\":", v.Title, false)
-	w.Text(",\"text\":", v.Text, true)
-	w.Text(",\"hint\":", v.Hint, true)
-	w.Number(",\"retryAfterSeconds\":", int64(v.RetryAfterSeconds), true)
-	w.Object(at1)
-}
-
-var fieldsOfError = [4]string{"title", "text", "hint", "retryAfterSeconds"}
-
-// ReadJSON reads JSON into v.
-func (v *Error) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfError[:]); i2 >= 0; i2 = r.Next(fieldsOfError[:], i2) {
-		switch i2 {
-		case 0: // title
-			r.String(&v.Title)
-		case 1: // text
-			r.String(&v.Text)
-		case 2: // hint
-			r.String(&v.Hint)
-		case 3: // retryAfterSeconds
-			r.Int(&v.RetryAfterSeconds)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Event) CodecType() string { return "view.Event" }
-
-// WriteJSON writes v as JSON.
-func (v Event) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Event) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Moment(",\"time\":", v.Time, false)
-	w.Text(",\"title\":", v.Title, false)
-	w.Text(",\"detail\":", v.Detail, true)
-	w.Text(",\"tone\":", string(v.Tone), true)
-	w.Text(",\"url\":", v.URL, true)
-	w.Object(at1)
-}
-
-var fieldsOfEvent = [5]string{"time", "title", "detail", "tone", "url"}
-
-// ReadJSON reads JSON into v.
-func (v *Event) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfEvent[:]); i2 >= 0; i2 = r.Next(fieldsOfEvent[:], i2) {
-		switch i2 {
-		case 0: // time
-			r.Time(&v.Time)
-		case 1: // title
-			r.String(&v.Title)
-		case 2: // detail
-			r.String(&v.Detail)
-		case 3: // tone
-			r.String((*string)(&v.Tone))
-		case 4: // url
-			r.String(&v.URL)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Fact) CodecType() string { return "view.Fact" }
-
-// WriteJSON writes v as JSON.
-func (v Fact) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Fact) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"key\":", v.Key, false)
-	w.Text(",\"text\":", v.Cell.Text, false)
-	w.Text(",\"url\":", v.Cell.URL, true)
-	w.Text(",\"tone\":", string(v.Cell.Tone), true)
-	w.Moment(",\"time\":", v.Cell.Time, true)
-	w.Truth(",\"mono\":", v.Cell.Mono, true)
-	if v.Cell.Action != nil {
-		w.Raw(",\"action\":")
-		if v.Cell.Action == nil {
-			w.Null()
-		} else {
-			(*v.Cell.Action).writeJSON(w)
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfFact = [7]string{"key", "text", "url", "tone", "time", "mono", "action"}
-
-// ReadJSON reads JSON into v.
-func (v *Fact) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfFact[:]); i2 >= 0; i2 = r.Next(fieldsOfFact[:], i2) {
-		switch i2 {
-		case 0: // key
-			r.String(&v.Key)
-		case 1: // text
-			r.String(&v.Cell.Text)
-		case 2: // url
-			r.String(&v.Cell.URL)
-		case 3: // tone
-			r.String((*string)(&v.Cell.Tone))
-		case 4: // time
-			r.Time(&v.Cell.Time)
-		case 5: // mono
-			r.Bool(&v.Cell.Mono)
-		case 6: // action
-			if r.Null() {
-				v.Cell.Action = nil
-			} else {
-				if v.Cell.Action == nil {
-					v.Cell.Action = new(Action)
-				}
-				(*v.Cell.Action).ReadJSON(r)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Field) CodecType() string { return "view.Field" }
-
-// WriteJSON writes v as JSON.
-func (v Field) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Field) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"name\":", v.Name, false)
-	w.Text(",\"label\":", v.Label, false)
-	w.Text(",\"help\":", v.Help, true)
-	w.Text(",\"kind\":", v.Kind, false)
-	w.Text(",\"value\":", v.Value, true)
-	w.Truth(",\"required\":", v.Required, true)
-	if len(v.Options) > 0 {
-		w.Raw(",\"options\":")
-		if v.Options == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for i3 := range v.Options {
-				w.Comma()
-				v.Options[i3].writeJSON(w)
-			}
-			w.Array(at2)
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfField = [7]string{"name", "label", "help", "kind", "value", "required", "options"}
-
-// ReadJSON reads JSON into v.
-func (v *Field) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfField[:]); i4 >= 0; i4 = r.Next(fieldsOfField[:], i4) {
-		switch i4 {
-		case 0: // name
-			r.String(&v.Name)
-		case 1: // label
-			r.String(&v.Label)
-		case 2: // help
-			r.String(&v.Help)
-		case 3: // kind
-			r.String(&v.Kind)
-		case 4: // value
-			r.String(&v.Value)
-		case 5: // required
-			r.Bool(&v.Required)
-		case 6: // options
-			if r.Null() {
-				v.Options = nil
-			} else {
-				s5, n6 := v.Options, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Options = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Form) CodecType() string { return "view.Form" }
-
-// WriteJSON writes v as JSON.
-func (v Form) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Form) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"action\":")
-	v.Action.writeJSON(w)
-	w.Raw(",\"fields\":")
-	if v.Fields == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Fields {
-			w.Comma()
-			v.Fields[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfForm = [2]string{"action", "fields"}
-
-// ReadJSON reads JSON into v.
-func (v *Form) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfForm[:]); i4 >= 0; i4 = r.Next(fieldsOfForm[:], i4) {
-		switch i4 {
-		case 0: // action
-			v.Action.ReadJSON(r)
-		case 1: // fields
-			if r.Null() {
-				v.Fields = nil
-			} else {
-				s5, n6 := v.Fields, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Fields = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v KeyValue) CodecType() string { return "view.KeyValue" }
-
-// WriteJSON writes v as JSON.
-func (v KeyValue) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *KeyValue) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"items\":")
-	if v.Items == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Items {
-			w.Comma()
-			v.Items[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfKeyValue = [1]string{"items"}
-
-// ReadJSON reads JSON into v.
-func (v *KeyValue) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfKeyValue[:]); i4 >= 0; i4 = r.Next(fieldsOfKeyValue[:], i4) {
-		switch i4 {
-		case 0: // items
-			if r.Null() {
-				v.Items = nil
-			} else {
-				s5, n6 := v.Items, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Items = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Link) CodecType() string { return "view.Link" }
-
-// WriteJSON writes v as JSON.
-func (v Link) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Link) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"title\":", v.Title, false)
-	w.Text(",\"url\":", v.URL, false)
-	w.Object(at1)
-}
-
-var fieldsOfLink = [2]string{"title", "url"}
-
-// ReadJSON reads JSON into v.
-func (v *Link) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfLink[:]); i2 >= 0; i2 = r.Next(fieldsOfLink[:], i2) {
-		switch i2 {
-		case 0: // title
-			r.String(&v.Title)
-		case 1: // url
-			r.String(&v.URL)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v List) CodecType() string { return "view.List" }
-
-// WriteJSON writes v as JSON.
-func (v List) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *List) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"items\":")
-	if v.Items == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Items {
-			w.Comma()
-			v.Items[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Text(",\"empty\":", v.Empty, true)
-	w.Object(at1)
-}
-
-var fieldsOfList = [2]string{"items", "empty"}
-
-// ReadJSON reads JSON into v.
-func (v *List) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfList[:]); i4 >= 0; i4 = r.Next(fieldsOfList[:], i4) {
-		switch i4 {
-		case 0: // items
-			if r.Null() {
-				v.Items = nil
-			} else {
-				s5, n6 := v.Items, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Items = codec.Cut(s5, n6)
-			}
-		case 1: // empty
-			r.String(&v.Empty)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v ListItem) CodecType() string { return "view.ListItem" }
-
-// WriteJSON writes v as JSON.
-func (v ListItem) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *ListItem) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"title\":", v.Title, false)
-	w.Text(",\"detail\":", v.Detail, true)
-	w.Text(",\"url\":", v.URL, true)
-	w.Text(",\"tone\":", string(v.Tone), true)
-	w.Text(",\"label\":", v.Label, true)
-	w.Moment(",\"time\":", v.Time, true)
-	w.Object(at1)
-}
-
-var fieldsOfListItem = [6]string{"title", "detail", "url", "tone", "label", "time"}
-
-// ReadJSON reads JSON into v.
-func (v *ListItem) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfListItem[:]); i2 >= 0; i2 = r.Next(fieldsOfListItem[:], i2) {
-		switch i2 {
-		case 0: // title
-			r.String(&v.Title)
-		case 1: // detail
-			r.String(&v.Detail)
-		case 2: // url
-			r.String(&v.URL)
-		case 3: // tone
-			r.String((*string)(&v.Tone))
-		case 4: // label
-			r.String(&v.Label)
-		case 5: // time
-			r.Time(&v.Time)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Markdown) CodecType() string { return "view.Markdown" }
-
-// WriteJSON writes v as JSON.
-func (v Markdown) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Markdown) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"text\":", v.Text, false)
-	w.Object(at1)
-}
-
-var fieldsOfMarkdown = [1]string{"text"}
-
-// ReadJSON reads JSON into v.
-func (v *Markdown) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfMarkdown[:]); i2 >= 0; i2 = r.Next(fieldsOfMarkdown[:], i2) {
-		switch i2 {
-		case 0: // text
-			r.String(&v.Text)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Node) CodecType() string { return "view.Node" }
-
-// WriteJSON writes v as JSON.
-func (v Node) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Node) writeJSON(w *codec.Writer) {
-	if w.Deep() {
-		return
-	}
-	at1 := w.Open()
-	if v.Section != nil {
-		w.Raw(",\"section\":")
-		if v.Section == nil {
-			w.Null()
-		} else {
-			(*v.Section).writeJSON(w)
-		}
-	}
-	if v.Stats != nil {
-		w.Raw(",\"stats\":")
-		if v.Stats == nil {
-			w.Null()
-		} else {
-			(*v.Stats).writeJSON(w)
-		}
-	}
-	if v.Table != nil {
-		w.Raw(",\"table\":")
-		if v.Table == nil {
-			w.Null()
-		} else {
-			(*v.Table).writeJSON(w)
-		}
-	}
-	if v.List != nil {
-		w.Raw(",\"list\":")
-		if v.List == nil {
-			w.Null()
-		} else {
-			(*v.List).writeJSON(w)
-		}
-	}
-	if v.Timeline != nil {
-		w.Raw(",\"timeline\":")
-		if v.Timeline == nil {
-			w.Null()
-		} else {
-			(*v.Timeline).writeJSON(w)
-		}
-	}
-	if v.Chart != nil {
-		w.Raw(",\"chart\":")
-		if v.Chart == nil {
-			w.Null()
-		} else {
-			(*v.Chart).writeJSON(w)
-		}
-	}
-	if v.Status != nil {
-		w.Raw(",\"status\":")
-		if v.Status == nil {
-			w.Null()
-		} else {
-			(*v.Status).writeJSON(w)
-		}
-	}
-	if v.Link != nil {
-		w.Raw(",\"link\":")
-		if v.Link == nil {
-			w.Null()
-		} else {
-			(*v.Link).writeJSON(w)
-		}
-	}
-	if v.Markdown != nil {
-		w.Raw(",\"markdown\":")
-		if v.Markdown == nil {
-			w.Null()
-		} else {
-			(*v.Markdown).writeJSON(w)
-		}
-	}
-	if v.Form != nil {
-		w.Raw(",\"form\":")
-		if v.Form == nil {
-			w.Null()
-		} else {
-			(*v.Form).writeJSON(w)
-		}
-	}
-	if v.Empty != nil {
-		w.Raw(",\"empty\":")
-		if v.Empty == nil {
-			w.Null()
-		} else {
-			(*v.Empty).writeJSON(w)
-		}
-	}
-	if v.Error != nil {
-		w.Raw(",\"error\":")
-		if v.Error == nil {
-			w.Null()
-		} else {
-			(*v.Error).writeJSON(w)
-		}
-	}
-	if v.KeyValue != nil {
-		w.Raw(",\"keyValue\":")
-		if v.KeyValue == nil {
-			w.Null()
-		} else {
-			(*v.KeyValue).writeJSON(w)
-		}
-	}
-	if v.Code != nil {
-		w.Raw(",\"code\":")
-		if v.Code == nil {
-			w.Null()
-		} else {
-			(*v.Code).writeJSON(w)
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfNode = [14]string{"section", "stats", "table", "list", "timeline", "chart", "status", "link", "markdown", "form", "empty", "error", "keyValue", "code"}
-
-// ReadJSON reads JSON into v.
-func (v *Node) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfNode[:]); i2 >= 0; i2 = r.Next(fieldsOfNode[:], i2) {
-		switch i2 {
-		case 0: // section
-			if r.Null() {
-				v.Section = nil
-			} else {
-				if v.Section == nil {
-					v.Section = new(Section)
-				}
-				(*v.Section).ReadJSON(r)
-			}
-		case 1: // stats
-			if r.Null() {
-				v.Stats = nil
-			} else {
-				if v.Stats == nil {
-					v.Stats = new(Stats)
-				}
-				(*v.Stats).ReadJSON(r)
-			}
-		case 2: // table
-			if r.Null() {
-				v.Table = nil
-			} else {
-				if v.Table == nil {
-					v.Table = new(Table)
-				}
-				(*v.Table).ReadJSON(r)
-			}
-		case 3: // list
-			if r.Null() {
-				v.List = nil
-			} else {
-				if v.List == nil {
-					v.List = new(List)
-				}
-				(*v.List).ReadJSON(r)
-			}
-		case 4: // timeline
-			if r.Null() {
-				v.Timeline = nil
-			} else {
-				if v.Timeline == nil {
-					v.Timeline = new(Timeline)
-				}
-				(*v.Timeline).ReadJSON(r)
-			}
-		case 5: // chart
-			if r.Null() {
-				v.Chart = nil
-			} else {
-				if v.Chart == nil {
-					v.Chart = new(Chart)
-				}
-				(*v.Chart).ReadJSON(r)
-			}
-		case 6: // status
-			if r.Null() {
-				v.Status = nil
-			} else {
-				if v.Status == nil {
-					v.Status = new(Status)
-				}
-				(*v.Status).ReadJSON(r)
-			}
-		case 7: // link
-			if r.Null() {
-				v.Link = nil
-			} else {
-				if v.Link == nil {
-					v.Link = new(Link)
-				}
-				(*v.Link).ReadJSON(r)
-			}
-		case 8: // markdown
-			if r.Null() {
-				v.Markdown = nil
-			} else {
-				if v.Markdown == nil {
-					v.Markdown = new(Markdown)
-				}
-				(*v.Markdown).ReadJSON(r)
-			}
-		case 9: // form
-			if r.Null() {
-				v.Form = nil
-			} else {
-				if v.Form == nil {
-					v.Form = new(Form)
-				}
-				(*v.Form).ReadJSON(r)
-			}
-		case 10: // empty
-			if r.Null() {
-				v.Empty = nil
-			} else {
-				if v.Empty == nil {
-					v.Empty = new(Empty)
-				}
-				(*v.Empty).ReadJSON(r)
-			}
-		case 11: // error
-			if r.Null() {
-				v.Error = nil
-			} else {
-				if v.Error == nil {
-					v.Error = new(Error)
-				}
-				(*v.Error).ReadJSON(r)
-			}
-		case 12: // keyValue
-			if r.Null() {
-				v.KeyValue = nil
-			} else {
-				if v.KeyValue == nil {
-					v.KeyValue = new(KeyValue)
-				}
-				(*v.KeyValue).ReadJSON(r)
-			}
-		case 13: // code
-			if r.Null() {
-				v.Code = nil
-			} else {
-				if v.Code == nil {
-					v.Code = new(Code)
-				}
-				(*v.Code).ReadJSON(r)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Option) CodecType() string { return "view.Option" }
-
-// WriteJSON writes v as JSON.
-func (v Option) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Option) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"value\":", v.Value, false)
-	w.Text(",\"label\":", v.Label, false)
-	w.Object(at1)
-}
-
-var fieldsOfOption = [2]string{"value", "label"}
-
-// ReadJSON reads JSON into v.
-func (v *Option) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfOption[:]); i2 >= 0; i2 = r.Next(fieldsOfOption[:], i2) {
-		switch i2 {
-		case 0: // value
-			r.String(&v.Value)
-		case 1: // label
-			r.String(&v.Label)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Param) CodecType() string { return "view.Param" }
-
-// WriteJSON writes v as JSON.
-func (v Param) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Param) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"name\":", v.Name, false)
-	w.Text(",\"label\":", v.Label, false)
-	w.Text(",\"value\":", v.Value, false)
-	w.Raw(",\"options\":")
-	if v.Options == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Options {
-			w.Comma()
-			v.Options[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfParam = [4]string{"name", "label", "value", "options"}
-
-// ReadJSON reads JSON into v.
-func (v *Param) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfParam[:]); i4 >= 0; i4 = r.Next(fieldsOfParam[:], i4) {
-		switch i4 {
-		case 0: // name
-			r.String(&v.Name)
-		case 1: // label
-			r.String(&v.Label)
-		case 2: // value
-			r.String(&v.Value)
-		case 3: // options
-			if r.Null() {
-				v.Options = nil
-			} else {
-				s5, n6 := v.Options, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Options = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Point) CodecType() string { return "view.Point" }
-
-// WriteJSON writes v as JSON.
-func (v Point) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Point) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Moment(",\"t\":", v.Time, false)
-	w.Raw(",\"v\":")
-	if v.Value == nil {
-		w.Null()
-	} else {
-		w.Float64((*v.Value))
-	}
-	w.Object(at1)
-}
-
-var fieldsOfPoint = [2]string{"t", "v"}
-
-// ReadJSON reads JSON into v.
-func (v *Point) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfPoint[:]); i2 >= 0; i2 = r.Next(fieldsOfPoint[:], i2) {
-		switch i2 {
-		case 0: // t
-			r.Time(&v.Time)
-		case 1: // v
-			if r.Null() {
-				v.Value = nil
-			} else {
-				if v.Value == nil {
-					v.Value = new(float64)
-				}
-				r.Float64(&(*v.Value))
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Request) CodecType() string { return "view.Request" }
-
-// WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Request) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"view\":", v.View, false)
-	w.Text(",\"slot\":", v.Slot, false)
-	w.JSON(",\"entity\":", v.Entity, true)
-	w.TextMap(",\"params\":", v.Params, true)
-	w.Object(at1)
-}
-
-var fieldsOfRequest = [4]string{"view", "slot", "entity", "params"}
-
-// ReadJSON reads JSON into v.
-func (v *Request) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfRequest[:], i2) {
-		switch i2 {
-		case 0: // view
-			r.String(&v.View)
-		case 1: // slot
-			r.String(&v.Slot)
-		case 2: // entity
-			r.Document(&v.Entity)
-		case 3: // params
-			r.TextMap(&v.Params)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Row) CodecType() string { return "view.Row" }
-
-// WriteJSON writes v as JSON.
-func (v Row) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Row) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"cells\":")
-	if v.Cells == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Cells {
-			w.Comma()
-			v.Cells[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfRow = [1]string{"cells"}
-
-// ReadJSON reads JSON into v.
-func (v *Row) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfRow[:]); i4 >= 0; i4 = r.Next(fieldsOfRow[:], i4) {
-		switch i4 {
-		case 0: // cells
-			if r.Null() {
-				v.Cells = nil
-			} else {
-				s5, n6 := v.Cells, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Cells = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Section) CodecType() string { return "view.Section" }
-
-// WriteJSON writes v as JSON.
-func (v Section) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Section) writeJSON(w *codec.Writer) {
-	if w.Deep() {
-		return
-	}
-	at1 := w.Open()
-	w.Text(",\"title\":", v.Title, false)
-	w.Raw(",\"nodes\":")
-	if v.Nodes == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Nodes {
-			w.Comma()
-			v.Nodes[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfSection = [2]string{"title", "nodes"}
-
-// ReadJSON reads JSON into v.
-func (v *Section) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfSection[:]); i4 >= 0; i4 = r.Next(fieldsOfSection[:], i4) {
-		switch i4 {
-		case 0: // title
-			r.String(&v.Title)
-		case 1: // nodes
-			if r.Null() {
-				v.Nodes = nil
-			} else {
-				s5, n6 := v.Nodes, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Nodes = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Series) CodecType() string { return "view.Series" }
-
-// WriteJSON writes v as JSON.
-func (v Series) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Series) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"name\":", v.Name, false)
-	w.Raw(",\"points\":")
-	if v.Points == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Points {
-			w.Comma()
-			v.Points[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfSeries = [2]string{"name", "points"}
-
-// ReadJSON reads JSON into v.
-func (v *Series) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfSeries[:]); i4 >= 0; i4 = r.Next(fieldsOfSeries[:], i4) {
-		switch i4 {
-		case 0: // name
-			r.String(&v.Name)
-		case 1: // points
-			if r.Null() {
-				v.Points = nil
-			} else {
-				s5, n6 := v.Points, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Points = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Source) CodecType() string { return "view.Source" }
-
-// WriteJSON writes v as JSON.
-func (v Source) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Source) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"label\":", v.Label, false)
-	w.Text(",\"url\":", v.URL, true)
-	w.Moment(",\"fetchedAt\":", v.FetchedAt, true)
-	w.Truth(",\"stale\":", v.Stale, true)
-	w.Text(",\"message\":", v.Message, true)
-	w.Object(at1)
-}
-
-var fieldsOfSource = [5]string{"label", "url", "fetchedAt", "stale", "message"}
-
-// ReadJSON reads JSON into v.
-func (v *Source) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfSource[:]); i2 >= 0; i2 = r.Next(fieldsOfSource[:], i2) {
-		switch i2 {
-		case 0: // label
-			r.String(&v.Label)
-		case 1: // url
-			r.String(&v.URL)
-		case 2: // fetchedAt
-			r.Time(&v.FetchedAt)
-		case 3: // stale
-			r.Bool(&v.Stale)
-		case 4: // message
-			r.String(&v.Message)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Stat) CodecType() string { return "view.Stat" }
-
-// WriteJSON writes v as JSON.
-func (v Stat) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Stat) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"label\":", v.Label, false)
-	w.Text(",\"value\":", v.Value, false)
-	w.Text(",\"unit\":", v.Unit, true)
-	w.Text(",\"change\":", v.Change, true)
-	w.Text(",\"tone\":", string(v.Tone), true)
-	if len(v.Spark) > 0 {
-		w.Raw(",\"spark\":")
-		if v.Spark == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for i3 := range v.Spark {
-				w.Comma()
-				w.Float64(v.Spark[i3])
-			}
-			w.Array(at2)
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfStat = [6]string{"label", "value", "unit", "change", "tone", "spark"}
-
-// ReadJSON reads JSON into v.
-func (v *Stat) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfStat[:]); i4 >= 0; i4 = r.Next(fieldsOfStat[:], i4) {
-		switch i4 {
-		case 0: // label
-			r.String(&v.Label)
-		case 1: // value
-			r.String(&v.Value)
-		case 2: // unit
-			r.String(&v.Unit)
-		case 3: // change
-			r.String(&v.Change)
-		case 4: // tone
-			r.String((*string)(&v.Tone))
-		case 5: // spark
-			if r.Null() {
-				v.Spark = nil
-			} else {
-				s5, n6 := v.Spark, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					r.Float64(&s5[n6])
-					n6++
-				}
-				v.Spark = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Stats) CodecType() string { return "view.Stats" }
-
-// WriteJSON writes v as JSON.
-func (v Stats) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Stats) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"items\":")
-	if v.Items == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Items {
-			w.Comma()
-			v.Items[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfStats = [1]string{"items"}
-
-// ReadJSON reads JSON into v.
-func (v *Stats) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfStats[:]); i4 >= 0; i4 = r.Next(fieldsOfStats[:], i4) {
-		switch i4 {
-		case 0: // items
-			if r.Null() {
-				v.Items = nil
-			} else {
-				s5, n6 := v.Items, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Items = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Status) CodecType() string { return "view.Status" }
-
-// WriteJSON writes v as JSON.
-func (v Status) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Status) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"tone\":", string(v.Tone), false)
-	w.Text(",\"label\":", v.Label, false)
-	w.Text(",\"detail\":", v.Detail, true)
-	w.Object(at1)
-}
-
-var fieldsOfStatus = [3]string{"tone", "label", "detail"}
-
-// ReadJSON reads JSON into v.
-func (v *Status) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfStatus[:]); i2 >= 0; i2 = r.Next(fieldsOfStatus[:], i2) {
-		switch i2 {
-		case 0: // tone
-			r.String((*string)(&v.Tone))
-		case 1: // label
-			r.String(&v.Label)
-		case 2: // detail
-			r.String(&v.Detail)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Table) CodecType() string { return "view.Table" }
-
-// WriteJSON writes v as JSON.
-func (v Table) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Table) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"caption\":", v.Caption, true)
-	w.Raw(",\"columns\":")
-	if v.Columns == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Columns {
-			w.Comma()
-			v.Columns[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Raw(",\"rows\":")
-	if v.Rows == nil {
-		w.Null()
-	} else {
-		at4 := w.Open()
-		for i5 := range v.Rows {
-			w.Comma()
-			v.Rows[i5].writeJSON(w)
-		}
-		w.Array(at4)
-	}
-	w.Text(",\"empty\":", v.Empty, true)
-	w.Object(at1)
-}
-
-var fieldsOfTable = [4]string{"caption", "columns", "rows", "empty"}
-
-// ReadJSON reads JSON into v.
-func (v *Table) ReadJSON(r *codec.Reader) {
-	for i6 := r.Begin(fieldsOfTable[:]); i6 >= 0; i6 = r.Next(fieldsOfTable[:], i6) {
-		switch i6 {
-		case 0: // caption
-			r.String(&v.Caption)
-		case 1: // columns
-			if r.Null() {
-				v.Columns = nil
-			} else {
-				s7, n8 := v.Columns, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
-				}
-				v.Columns = codec.Cut(s7, n8)
-			}
-		case 2: // rows
-			if r.Null() {
-				v.Rows = nil
-			} else {
-				s9, n10 := v.Rows, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s9 = codec.Slot(s9, n10)
-					s9[n10].ReadJSON(r)
-					n10++
-				}
-				v.Rows = codec.Cut(s9, n10)
-			}
-		case 3: // empty
-			r.String(&v.Empty)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Timeline) CodecType() string { return "view.Timeline" }
-
-// WriteJSON writes v as JSON.
-func (v Timeline) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Timeline) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"events\":")
-	if v.Events == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Events {
-			w.Comma()
-			v.Events[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfTimeline = [1]string{"events"}
-
-// ReadJSON reads JSON into v.
-func (v *Timeline) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfTimeline[:]); i4 >= 0; i4 = r.Next(fieldsOfTimeline[:], i4) {
-		switch i4 {
-		case 0: // events
-			if r.Null() {
-				v.Events = nil
-			} else {
-				s5, n6 := v.Events, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Events = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Tree) CodecType() string { return "view.Tree" }
-
-// WriteJSON writes v as JSON.
-func (v Tree) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Tree) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	if v.Source != nil {
-		w.Raw(",\"source\":")
-		if v.Source == nil {
-			w.Null()
-		} else {
-			(*v.Source).writeJSON(w)
-		}
-	}
-	w.Raw(",\"nodes\":")
-	if v.Nodes == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Nodes {
-			w.Comma()
-			v.Nodes[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	if len(v.Params) > 0 {
-		w.Raw(",\"params\":")
-		if v.Params == nil {
-			w.Null()
-		} else {
-			at4 := w.Open()
-			for i5 := range v.Params {
-				w.Comma()
-				v.Params[i5].writeJSON(w)
-			}
-			w.Array(at4)
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfTree = [3]string{"source", "nodes", "params"}
-
-// ReadJSON reads JSON into v.
-func (v *Tree) ReadJSON(r *codec.Reader) {
-	for i6 := r.Begin(fieldsOfTree[:]); i6 >= 0; i6 = r.Next(fieldsOfTree[:], i6) {
-		switch i6 {
-		case 0: // source
-			if r.Null() {
-				v.Source = nil
-			} else {
-				if v.Source == nil {
-					v.Source = new(Source)
-				}
-				(*v.Source).ReadJSON(r)
-			}
-		case 1: // nodes
-			if r.Null() {
-				v.Nodes = nil
-			} else {
-				s7, n8 := v.Nodes, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
-				}
-				v.Nodes = codec.Cut(s7, n8)
-			}
-		case 2: // params
-			if r.Null() {
-				v.Params = nil
-			} else {
-				s9, n10 := v.Params, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s9 = codec.Slot(s9, n10)
-					s9[n10].ReadJSON(r)
-					n10++
-				}
-				v.Params = codec.Cut(s9, n10)
-			}
-		}
-	}
-}
+// CodecType describes the type.
+func (Action) CodecType() *codec.Type { return &codecOfAction }
+
+var codecOfAction = codec.Type{Name: "view.Action", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"label":`, Offset: unsafe.Offsetof(Action{}.Label), Kind: codec.String},
+	{Key: `,"operation":`, Offset: unsafe.Offsetof(Action{}.Operation), Kind: codec.String},
+	{Key: `,"params":`, Offset: unsafe.Offsetof(Action{}.Params), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"confirm":`, Offset: unsafe.Offsetof(Action{}.Confirm), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"danger":`, Offset: unsafe.Offsetof(Action{}.Danger), Kind: codec.Bool, Omit: codec.OmitEmpty},
+}}
+
+// CodecType describes the type.
+func (Cell) CodecType() *codec.Type { return &codecOfCell }
+
+var codecOfCell = codec.Type{Name: "view.Cell", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"text":`, Offset: unsafe.Offsetof(Cell{}.Text), Kind: codec.String},
+	{Key: `,"url":`, Offset: unsafe.Offsetof(Cell{}.URL), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"tone":`, Offset: unsafe.Offsetof(Cell{}.Tone), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"time":`, Offset: unsafe.Offsetof(Cell{}.Time), Kind: codec.Time, Omit: codec.OmitZero},
+	{Key: `,"mono":`, Offset: unsafe.Offsetof(Cell{}.Mono), Kind: codec.Bool, Omit: codec.OmitEmpty},
+	{Key: `,"action":`, Offset: unsafe.Offsetof(Cell{}.Action), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Action], Elem: &codecOfAction}},
+}}
+
+// CodecType describes the type.
+func (Chart) CodecType() *codec.Type { return &codecOfChart }
+
+var codecOfChart = codec.Type{Name: "view.Chart", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"title":`, Offset: unsafe.Offsetof(Chart{}.Title), Kind: codec.String},
+	{Key: `,"kind":`, Offset: unsafe.Offsetof(Chart{}.Kind), Kind: codec.String},
+	{Key: `,"unit":`, Offset: unsafe.Offsetof(Chart{}.Unit), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"from":`, Offset: unsafe.Offsetof(Chart{}.From), Kind: codec.Time, Omit: codec.OmitZero},
+	{Key: `,"to":`, Offset: unsafe.Offsetof(Chart{}.To), Kind: codec.Time, Omit: codec.OmitZero},
+	{Key: `,"series":`, Offset: unsafe.Offsetof(Chart{}.Series), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Chart{}.Series[0]), Slot: codec.Slot[Series], Elem: &codecOfSeries}},
+	{Key: `,"empty":`, Offset: unsafe.Offsetof(Chart{}.Empty), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"query":`, Offset: unsafe.Offsetof(Chart{}.Query), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
+
+// CodecType describes the type.
+func (Code) CodecType() *codec.Type { return &codecOfCode }
+
+var codecOfCode = codec.Type{Name: "view.Code", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"language":`, Offset: unsafe.Offsetof(Code{}.Language), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"text":`, Offset: unsafe.Offsetof(Code{}.Text), Kind: codec.String},
+}}
+
+// CodecType describes the type.
+func (Column) CodecType() *codec.Type { return &codecOfColumn }
+
+var codecOfColumn = codec.Type{Name: "view.Column", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"title":`, Offset: unsafe.Offsetof(Column{}.Title), Kind: codec.String},
+	{Key: `,"numeric":`, Offset: unsafe.Offsetof(Column{}.Numeric), Kind: codec.Bool, Omit: codec.OmitEmpty},
+	{Key: `,"telling":`, Offset: unsafe.Offsetof(Column{}.Telling), Kind: codec.Bool, Omit: codec.OmitEmpty},
+}}
+
+// CodecType describes the type.
+func (Empty) CodecType() *codec.Type { return &codecOfEmpty }
+
+var codecOfEmpty = codec.Type{Name: "view.Empty", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"title":`, Offset: unsafe.Offsetof(Empty{}.Title), Kind: codec.String},
+	{Key: `,"text":`, Offset: unsafe.Offsetof(Empty{}.Text), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"code":`, Offset: unsafe.Offsetof(Empty{}.Code), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
+
+// CodecType describes the type.
+func (Error) CodecType() *codec.Type { return &codecOfError }
+
+var codecOfError = codec.Type{Name: "view.Error", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"title":`, Offset: unsafe.Offsetof(Error{}.Title), Kind: codec.String},
+	{Key: `,"text":`, Offset: unsafe.Offsetof(Error{}.Text), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"hint":`, Offset: unsafe.Offsetof(Error{}.Hint), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"retryAfterSeconds":`, Offset: unsafe.Offsetof(Error{}.RetryAfterSeconds), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+}}
+
+// CodecType describes the type.
+func (Event) CodecType() *codec.Type { return &codecOfEvent }
+
+var codecOfEvent = codec.Type{Name: "view.Event", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"time":`, Offset: unsafe.Offsetof(Event{}.Time), Kind: codec.Time},
+	{Key: `,"title":`, Offset: unsafe.Offsetof(Event{}.Title), Kind: codec.String},
+	{Key: `,"detail":`, Offset: unsafe.Offsetof(Event{}.Detail), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"tone":`, Offset: unsafe.Offsetof(Event{}.Tone), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"url":`, Offset: unsafe.Offsetof(Event{}.URL), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
+
+// CodecType describes the type.
+func (Fact) CodecType() *codec.Type { return &codecOfFact }
+
+var codecOfFact = codec.Type{Name: "view.Fact", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"key":`, Offset: unsafe.Offsetof(Fact{}.Key), Kind: codec.String},
+	{Key: `,"text":`, Offset: unsafe.Offsetof(Fact{}.Cell) + unsafe.Offsetof(Fact{}.Cell.Text), Kind: codec.String},
+	{Key: `,"url":`, Offset: unsafe.Offsetof(Fact{}.Cell) + unsafe.Offsetof(Fact{}.Cell.URL), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"tone":`, Offset: unsafe.Offsetof(Fact{}.Cell) + unsafe.Offsetof(Fact{}.Cell.Tone), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"time":`, Offset: unsafe.Offsetof(Fact{}.Cell) + unsafe.Offsetof(Fact{}.Cell.Time), Kind: codec.Time, Omit: codec.OmitZero},
+	{Key: `,"mono":`, Offset: unsafe.Offsetof(Fact{}.Cell) + unsafe.Offsetof(Fact{}.Cell.Mono), Kind: codec.Bool, Omit: codec.OmitEmpty},
+	{Key: `,"action":`, Offset: unsafe.Offsetof(Fact{}.Cell) + unsafe.Offsetof(Fact{}.Cell.Action), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Action], Elem: &codecOfAction}},
+}}
+
+// CodecType describes the type.
+func (Field) CodecType() *codec.Type { return &codecOfField }
+
+var codecOfField = codec.Type{Name: "view.Field", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"name":`, Offset: unsafe.Offsetof(Field{}.Name), Kind: codec.String},
+	{Key: `,"label":`, Offset: unsafe.Offsetof(Field{}.Label), Kind: codec.String},
+	{Key: `,"help":`, Offset: unsafe.Offsetof(Field{}.Help), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"kind":`, Offset: unsafe.Offsetof(Field{}.Kind), Kind: codec.String},
+	{Key: `,"value":`, Offset: unsafe.Offsetof(Field{}.Value), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"required":`, Offset: unsafe.Offsetof(Field{}.Required), Kind: codec.Bool, Omit: codec.OmitEmpty},
+	{Key: `,"options":`, Offset: unsafe.Offsetof(Field{}.Options), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Field{}.Options[0]), Slot: codec.Slot[Option], Elem: &codecOfOption}},
+}}
+
+// CodecType describes the type.
+func (Form) CodecType() *codec.Type { return &codecOfForm }
+
+var codecOfForm = codec.Type{Name: "view.Form", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"action":`, Offset: unsafe.Offsetof(Form{}.Action), Kind: codec.Struct, Type: &codecOfAction},
+	{Key: `,"fields":`, Offset: unsafe.Offsetof(Form{}.Fields), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Form{}.Fields[0]), Slot: codec.Slot[Field], Elem: &codecOfField}},
+}}
+
+// CodecType describes the type.
+func (KeyValue) CodecType() *codec.Type { return &codecOfKeyValue }
+
+var codecOfKeyValue = codec.Type{Name: "view.KeyValue", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"items":`, Offset: unsafe.Offsetof(KeyValue{}.Items), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(KeyValue{}.Items[0]), Slot: codec.Slot[Fact], Elem: &codecOfFact}},
+}}
+
+// CodecType describes the type.
+func (Link) CodecType() *codec.Type { return &codecOfLink }
+
+var codecOfLink = codec.Type{Name: "view.Link", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"title":`, Offset: unsafe.Offsetof(Link{}.Title), Kind: codec.String},
+	{Key: `,"url":`, Offset: unsafe.Offsetof(Link{}.URL), Kind: codec.String},
+}}
+
+// CodecType describes the type.
+func (List) CodecType() *codec.Type { return &codecOfList }
+
+var codecOfList = codec.Type{Name: "view.List", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"items":`, Offset: unsafe.Offsetof(List{}.Items), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(List{}.Items[0]), Slot: codec.Slot[ListItem], Elem: &codecOfListItem}},
+	{Key: `,"empty":`, Offset: unsafe.Offsetof(List{}.Empty), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
+
+// CodecType describes the type.
+func (ListItem) CodecType() *codec.Type { return &codecOfListItem }
+
+var codecOfListItem = codec.Type{Name: "view.ListItem", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"title":`, Offset: unsafe.Offsetof(ListItem{}.Title), Kind: codec.String},
+	{Key: `,"detail":`, Offset: unsafe.Offsetof(ListItem{}.Detail), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"url":`, Offset: unsafe.Offsetof(ListItem{}.URL), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"tone":`, Offset: unsafe.Offsetof(ListItem{}.Tone), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"label":`, Offset: unsafe.Offsetof(ListItem{}.Label), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"time":`, Offset: unsafe.Offsetof(ListItem{}.Time), Kind: codec.Time, Omit: codec.OmitZero},
+}}
+
+// CodecType describes the type.
+func (Markdown) CodecType() *codec.Type { return &codecOfMarkdown }
+
+var codecOfMarkdown = codec.Type{Name: "view.Markdown", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"text":`, Offset: unsafe.Offsetof(Markdown{}.Text), Kind: codec.String},
+}}
+
+// CodecType describes the type.
+func (Node) CodecType() *codec.Type { return &codecOfNode }
+
+var codecOfNode = codec.Type{Name: "view.Node", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"section":`, Offset: unsafe.Offsetof(Node{}.Section), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Section], Of: &Section{}}},
+	{Key: `,"stats":`, Offset: unsafe.Offsetof(Node{}.Stats), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Stats], Elem: &codecOfStats}},
+	{Key: `,"table":`, Offset: unsafe.Offsetof(Node{}.Table), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Table], Elem: &codecOfTable}},
+	{Key: `,"list":`, Offset: unsafe.Offsetof(Node{}.List), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[List], Elem: &codecOfList}},
+	{Key: `,"timeline":`, Offset: unsafe.Offsetof(Node{}.Timeline), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Timeline], Elem: &codecOfTimeline}},
+	{Key: `,"chart":`, Offset: unsafe.Offsetof(Node{}.Chart), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Chart], Elem: &codecOfChart}},
+	{Key: `,"status":`, Offset: unsafe.Offsetof(Node{}.Status), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Status], Elem: &codecOfStatus}},
+	{Key: `,"link":`, Offset: unsafe.Offsetof(Node{}.Link), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Link], Elem: &codecOfLink}},
+	{Key: `,"markdown":`, Offset: unsafe.Offsetof(Node{}.Markdown), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Markdown], Elem: &codecOfMarkdown}},
+	{Key: `,"form":`, Offset: unsafe.Offsetof(Node{}.Form), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Form], Elem: &codecOfForm}},
+	{Key: `,"empty":`, Offset: unsafe.Offsetof(Node{}.Empty), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Empty], Elem: &codecOfEmpty}},
+	{Key: `,"error":`, Offset: unsafe.Offsetof(Node{}.Error), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Error], Elem: &codecOfError}},
+	{Key: `,"keyValue":`, Offset: unsafe.Offsetof(Node{}.KeyValue), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[KeyValue], Elem: &codecOfKeyValue}},
+	{Key: `,"code":`, Offset: unsafe.Offsetof(Node{}.Code), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Code], Elem: &codecOfCode}},
+}}
+
+// CodecType describes the type.
+func (Option) CodecType() *codec.Type { return &codecOfOption }
+
+var codecOfOption = codec.Type{Name: "view.Option", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"value":`, Offset: unsafe.Offsetof(Option{}.Value), Kind: codec.String},
+	{Key: `,"label":`, Offset: unsafe.Offsetof(Option{}.Label), Kind: codec.String},
+}}
+
+// CodecType describes the type.
+func (Param) CodecType() *codec.Type { return &codecOfParam }
+
+var codecOfParam = codec.Type{Name: "view.Param", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"name":`, Offset: unsafe.Offsetof(Param{}.Name), Kind: codec.String},
+	{Key: `,"label":`, Offset: unsafe.Offsetof(Param{}.Label), Kind: codec.String},
+	{Key: `,"value":`, Offset: unsafe.Offsetof(Param{}.Value), Kind: codec.String},
+	{Key: `,"options":`, Offset: unsafe.Offsetof(Param{}.Options), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Param{}.Options[0]), Slot: codec.Slot[Option], Elem: &codecOfOption}},
+}}
+
+// CodecType describes the type.
+func (Point) CodecType() *codec.Type { return &codecOfPoint }
+
+var codecOfPoint = codec.Type{Name: "view.Point", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"t":`, Offset: unsafe.Offsetof(Point{}.Time), Kind: codec.Time},
+	{Key: `,"v":`, Offset: unsafe.Offsetof(Point{}.Value), Kind: codec.Pointer, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[float64], Elem: &codec.Scalar[codec.Float64]}},
+}}
+
+// CodecType describes the type.
+func (Request) CodecType() *codec.Type { return &codecOfRequest }
+
+var codecOfRequest = codec.Type{Name: "view.Request", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"view":`, Offset: unsafe.Offsetof(Request{}.View), Kind: codec.String},
+	{Key: `,"slot":`, Offset: unsafe.Offsetof(Request{}.Slot), Kind: codec.String},
+	{Key: `,"entity":`, Offset: unsafe.Offsetof(Request{}.Entity), Kind: codec.Document, Omit: codec.OmitEmpty},
+	{Key: `,"params":`, Offset: unsafe.Offsetof(Request{}.Params), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
+}}
+
+// CodecType describes the type.
+func (Row) CodecType() *codec.Type { return &codecOfRow }
+
+var codecOfRow = codec.Type{Name: "view.Row", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"cells":`, Offset: unsafe.Offsetof(Row{}.Cells), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Row{}.Cells[0]), Slot: codec.Slot[Cell], Elem: &codecOfCell}},
+}}
+
+// CodecType describes the type.
+func (Section) CodecType() *codec.Type { return &codecOfSection }
+
+var codecOfSection = codec.Type{Name: "view.Section", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"title":`, Offset: unsafe.Offsetof(Section{}.Title), Kind: codec.String},
+	{Key: `,"nodes":`, Offset: unsafe.Offsetof(Section{}.Nodes), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Section{}.Nodes[0]), Slot: codec.Slot[Node], Of: &Node{}}},
+}}
+
+// CodecType describes the type.
+func (Series) CodecType() *codec.Type { return &codecOfSeries }
+
+var codecOfSeries = codec.Type{Name: "view.Series", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"name":`, Offset: unsafe.Offsetof(Series{}.Name), Kind: codec.String},
+	{Key: `,"points":`, Offset: unsafe.Offsetof(Series{}.Points), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Series{}.Points[0]), Slot: codec.Slot[Point], Elem: &codecOfPoint}},
+}}
+
+// CodecType describes the type.
+func (Source) CodecType() *codec.Type { return &codecOfSource }
+
+var codecOfSource = codec.Type{Name: "view.Source", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"label":`, Offset: unsafe.Offsetof(Source{}.Label), Kind: codec.String},
+	{Key: `,"url":`, Offset: unsafe.Offsetof(Source{}.URL), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"fetchedAt":`, Offset: unsafe.Offsetof(Source{}.FetchedAt), Kind: codec.Time, Omit: codec.OmitZero},
+	{Key: `,"stale":`, Offset: unsafe.Offsetof(Source{}.Stale), Kind: codec.Bool, Omit: codec.OmitEmpty},
+	{Key: `,"message":`, Offset: unsafe.Offsetof(Source{}.Message), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
+
+// CodecType describes the type.
+func (Stat) CodecType() *codec.Type { return &codecOfStat }
+
+var codecOfStat = codec.Type{Name: "view.Stat", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"label":`, Offset: unsafe.Offsetof(Stat{}.Label), Kind: codec.String},
+	{Key: `,"value":`, Offset: unsafe.Offsetof(Stat{}.Value), Kind: codec.String},
+	{Key: `,"unit":`, Offset: unsafe.Offsetof(Stat{}.Unit), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"change":`, Offset: unsafe.Offsetof(Stat{}.Change), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"tone":`, Offset: unsafe.Offsetof(Stat{}.Tone), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"spark":`, Offset: unsafe.Offsetof(Stat{}.Spark), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Stat{}.Spark[0]), Slot: codec.Slot[float64], Elem: &codec.Scalar[codec.Float64]}},
+}}
+
+// CodecType describes the type.
+func (Stats) CodecType() *codec.Type { return &codecOfStats }
+
+var codecOfStats = codec.Type{Name: "view.Stats", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"items":`, Offset: unsafe.Offsetof(Stats{}.Items), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Stats{}.Items[0]), Slot: codec.Slot[Stat], Elem: &codecOfStat}},
+}}
+
+// CodecType describes the type.
+func (Status) CodecType() *codec.Type { return &codecOfStatus }
+
+var codecOfStatus = codec.Type{Name: "view.Status", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"tone":`, Offset: unsafe.Offsetof(Status{}.Tone), Kind: codec.String},
+	{Key: `,"label":`, Offset: unsafe.Offsetof(Status{}.Label), Kind: codec.String},
+	{Key: `,"detail":`, Offset: unsafe.Offsetof(Status{}.Detail), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
+
+// CodecType describes the type.
+func (Table) CodecType() *codec.Type { return &codecOfTable }
+
+var codecOfTable = codec.Type{Name: "view.Table", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"caption":`, Offset: unsafe.Offsetof(Table{}.Caption), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"columns":`, Offset: unsafe.Offsetof(Table{}.Columns), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Table{}.Columns[0]), Slot: codec.Slot[Column], Elem: &codecOfColumn}},
+	{Key: `,"rows":`, Offset: unsafe.Offsetof(Table{}.Rows), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Table{}.Rows[0]), Slot: codec.Slot[Row], Elem: &codecOfRow}},
+	{Key: `,"empty":`, Offset: unsafe.Offsetof(Table{}.Empty), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
+
+// CodecType describes the type.
+func (Timeline) CodecType() *codec.Type { return &codecOfTimeline }
+
+var codecOfTimeline = codec.Type{Name: "view.Timeline", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"events":`, Offset: unsafe.Offsetof(Timeline{}.Events), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Timeline{}.Events[0]), Slot: codec.Slot[Event], Elem: &codecOfEvent}},
+}}
+
+// CodecType describes the type.
+func (Tree) CodecType() *codec.Type { return &codecOfTree }
+
+var codecOfTree = codec.Type{Name: "view.Tree", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"source":`, Offset: unsafe.Offsetof(Tree{}.Source), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Source], Elem: &codecOfSource}},
+	{Key: `,"nodes":`, Offset: unsafe.Offsetof(Tree{}.Nodes), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Tree{}.Nodes[0]), Slot: codec.Slot[Node], Of: &Node{}}},
+	{Key: `,"params":`, Offset: unsafe.Offsetof(Tree{}.Params), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Tree{}.Params[0]), Slot: codec.Slot[Param], Elem: &codecOfParam}},
+}}

@@ -4,107 +4,26 @@ package webhook
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Request) CodecType() string { return "webhook.Request" }
+// CodecType describes the type.
+func (Request) CodecType() *codec.Type { return &codecOfRequest }
 
-// WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfRequest = codec.Type{Name: "webhook.Request", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"webhook":`, Offset: unsafe.Offsetof(Request{}.Webhook), Kind: codec.String},
+	{Key: `,"delivery":`, Offset: unsafe.Offsetof(Request{}.Delivery), Kind: codec.String},
+	{Key: `,"event":`, Offset: unsafe.Offsetof(Request{}.Event), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"contentType":`, Offset: unsafe.Offsetof(Request{}.ContentType), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"header":`, Offset: unsafe.Offsetof(Request{}.Header), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"query":`, Offset: unsafe.Offsetof(Request{}.Query), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, []string], Write: codec.WriteMap[string, []string], Elem: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Request{}.Query[""][0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}}},
+}}
 
-func (v *Request) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"webhook\":", v.Webhook, false)
-	w.Text(",\"delivery\":", v.Delivery, false)
-	w.Text(",\"event\":", v.Event, true)
-	w.Text(",\"contentType\":", v.ContentType, true)
-	w.TextMap(",\"header\":", v.Header, true)
-	if len(v.Query) > 0 {
-		w.Raw(",\"query\":")
-		if v.Query == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Query) {
-				w.Name(string(name3))
-				elem4 := v.Query[name3]
-				if elem4 == nil {
-					w.Null()
-				} else {
-					at5 := w.Open()
-					for i6 := range elem4 {
-						w.Comma()
-						w.String(elem4[i6])
-					}
-					w.Array(at5)
-				}
-			}
-			w.Object(at2)
-		}
-	}
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Response) CodecType() *codec.Type { return &codecOfResponse }
 
-var fieldsOfRequest = [6]string{"webhook", "delivery", "event", "contentType", "header", "query"}
-
-// ReadJSON reads JSON into v.
-func (v *Request) ReadJSON(r *codec.Reader) {
-	for i7 := r.Begin(fieldsOfRequest[:]); i7 >= 0; i7 = r.Next(fieldsOfRequest[:], i7) {
-		switch i7 {
-		case 0: // webhook
-			r.String(&v.Webhook)
-		case 1: // delivery
-			r.String(&v.Delivery)
-		case 2: // event
-			r.String(&v.Event)
-		case 3: // contentType
-			r.String(&v.ContentType)
-		case 4: // header
-			r.TextMap(&v.Header)
-		case 5: // query
-			if r.Null() {
-				v.Query = nil
-			} else {
-				if v.Query == nil {
-					v.Query = make(map[string][]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name8 := r.Name()
-					var elem9 []string
-					r.Texts(&elem9)
-					v.Query[string(name8)] = elem9
-				}
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Response) CodecType() string { return "webhook.Response" }
-
-// WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Response) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Number(",\"status\":", int64(v.Status), true)
-	w.Text(",\"contentType\":", v.ContentType, true)
-	w.Text(",\"body\":", v.Body, true)
-	w.Object(at1)
-}
-
-var fieldsOfResponse = [3]string{"status", "contentType", "body"}
-
-// ReadJSON reads JSON into v.
-func (v *Response) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfResponse[:], i2) {
-		switch i2 {
-		case 0: // status
-			r.Int(&v.Status)
-		case 1: // contentType
-			r.String(&v.ContentType)
-		case 2: // body
-			r.String(&v.Body)
-		}
-	}
-}
+var codecOfResponse = codec.Type{Name: "webhook.Response", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"status":`, Offset: unsafe.Offsetof(Response{}.Status), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+	{Key: `,"contentType":`, Offset: unsafe.Offsetof(Response{}.ContentType), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"body":`, Offset: unsafe.Offsetof(Response{}.Body), Kind: codec.String, Omit: codec.OmitEmpty},
+}}

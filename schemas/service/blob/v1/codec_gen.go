@@ -4,339 +4,94 @@ package blob
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v CommitRequest) CodecType() string { return "blob.CommitRequest" }
+// CodecType describes the type.
+func (CommitRequest) CodecType() *codec.Type { return &codecOfCommitRequest }
 
-// WriteJSON writes v as JSON.
-func (v CommitRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfCommitRequest = codec.Type{Name: "blob.CommitRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"handle":`, Offset: unsafe.Offsetof(CommitRequest{}.Handle), Kind: codec.Int64},
+}}
 
-func (v *CommitRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Number(",\"handle\":", int64(v.Handle), false)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (CreateResponse) CodecType() *codec.Type { return &codecOfCreateResponse }
 
-var fieldsOfCommitRequest = [1]string{"handle"}
+var codecOfCreateResponse = codec.Type{Name: "blob.CreateResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"handle":`, Offset: unsafe.Offsetof(CreateResponse{}.Handle), Kind: codec.Int64},
+}}
 
-// ReadJSON reads JSON into v.
-func (v *CommitRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfCommitRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfCommitRequest[:], i2) {
-		switch i2 {
-		case 0: // handle
-			r.Int64(&v.Handle)
-		}
-	}
-}
+// CodecType describes the type.
+func (DeleteRequest) CodecType() *codec.Type { return &codecOfDeleteRequest }
 
-// CodecType returns the name of the type.
-func (v CreateResponse) CodecType() string { return "blob.CreateResponse" }
+var codecOfDeleteRequest = codec.Type{Name: "blob.DeleteRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"key":`, Offset: unsafe.Offsetof(DeleteRequest{}.Key), Kind: codec.String},
+}}
 
-// WriteJSON writes v as JSON.
-func (v CreateResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+// CodecType describes the type.
+func (GetRequest) CodecType() *codec.Type { return &codecOfGetRequest }
 
-func (v *CreateResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Number(",\"handle\":", int64(v.Handle), false)
-	w.Object(at1)
-}
+var codecOfGetRequest = codec.Type{Name: "blob.GetRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"key":`, Offset: unsafe.Offsetof(GetRequest{}.Key), Kind: codec.String},
+	{Key: `,"offset":`, Offset: unsafe.Offsetof(GetRequest{}.Offset), Kind: codec.Int64, Omit: codec.OmitEmpty},
+	{Key: `,"length":`, Offset: unsafe.Offsetof(GetRequest{}.Length), Kind: codec.Int64, Omit: codec.OmitEmpty},
+}}
 
-var fieldsOfCreateResponse = [1]string{"handle"}
+// CodecType describes the type.
+func (ListRequest) CodecType() *codec.Type { return &codecOfListRequest }
 
-// ReadJSON reads JSON into v.
-func (v *CreateResponse) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfCreateResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfCreateResponse[:], i2) {
-		switch i2 {
-		case 0: // handle
-			r.Int64(&v.Handle)
-		}
-	}
-}
+var codecOfListRequest = codec.Type{Name: "blob.ListRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"prefix":`, Offset: unsafe.Offsetof(ListRequest{}.Prefix), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"after":`, Offset: unsafe.Offsetof(ListRequest{}.After), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"limit":`, Offset: unsafe.Offsetof(ListRequest{}.Limit), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+}}
 
-// CodecType returns the name of the type.
-func (v DeleteRequest) CodecType() string { return "blob.DeleteRequest" }
+// CodecType describes the type.
+func (ListResponse) CodecType() *codec.Type { return &codecOfListResponse }
 
-// WriteJSON writes v as JSON.
-func (v DeleteRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfListResponse = codec.Type{Name: "blob.ListResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"objects":`, Offset: unsafe.Offsetof(ListResponse{}.Objects), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(ListResponse{}.Objects[0]), Slot: codec.Slot[Object], Elem: &codecOfObject}},
+	{Key: `,"next":`, Offset: unsafe.Offsetof(ListResponse{}.Next), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
 
-func (v *DeleteRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"key\":", v.Key, false)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Object) CodecType() *codec.Type { return &codecOfObject }
 
-var fieldsOfDeleteRequest = [1]string{"key"}
+var codecOfObject = codec.Type{Name: "blob.Object", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"key":`, Offset: unsafe.Offsetof(Object{}.Key), Kind: codec.String},
+	{Key: `,"size":`, Offset: unsafe.Offsetof(Object{}.Size), Kind: codec.Int64},
+	{Key: `,"etag":`, Offset: unsafe.Offsetof(Object{}.ETag), Kind: codec.String},
+	{Key: `,"contentType":`, Offset: unsafe.Offsetof(Object{}.ContentType), Kind: codec.String},
+	{Key: `,"modified":`, Offset: unsafe.Offsetof(Object{}.Modified), Kind: codec.String},
+}}
 
-// ReadJSON reads JSON into v.
-func (v *DeleteRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfDeleteRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfDeleteRequest[:], i2) {
-		switch i2 {
-		case 0: // key
-			r.String(&v.Key)
-		}
-	}
-}
+// CodecType describes the type.
+func (OpenResponse) CodecType() *codec.Type { return &codecOfOpenResponse }
 
-// CodecType returns the name of the type.
-func (v GetRequest) CodecType() string { return "blob.GetRequest" }
+var codecOfOpenResponse = codec.Type{Name: "blob.OpenResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"object":`, Offset: unsafe.Offsetof(OpenResponse{}.Object), Kind: codec.Struct, Type: &codecOfObject},
+	{Key: `,"handle":`, Offset: unsafe.Offsetof(OpenResponse{}.Handle), Kind: codec.Int64},
+}}
 
-// WriteJSON writes v as JSON.
-func (v GetRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+// CodecType describes the type.
+func (PutRequest) CodecType() *codec.Type { return &codecOfPutRequest }
 
-func (v *GetRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"key\":", v.Key, false)
-	w.Number(",\"offset\":", int64(v.Offset), true)
-	w.Number(",\"length\":", int64(v.Length), true)
-	w.Object(at1)
-}
+var codecOfPutRequest = codec.Type{Name: "blob.PutRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"key":`, Offset: unsafe.Offsetof(PutRequest{}.Key), Kind: codec.String},
+	{Key: `,"contentType":`, Offset: unsafe.Offsetof(PutRequest{}.ContentType), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"ifMatch":`, Offset: unsafe.Offsetof(PutRequest{}.IfMatch), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
 
-var fieldsOfGetRequest = [3]string{"key", "offset", "length"}
+// CodecType describes the type.
+func (StatRequest) CodecType() *codec.Type { return &codecOfStatRequest }
 
-// ReadJSON reads JSON into v.
-func (v *GetRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfGetRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfGetRequest[:], i2) {
-		switch i2 {
-		case 0: // key
-			r.String(&v.Key)
-		case 1: // offset
-			r.Int64(&v.Offset)
-		case 2: // length
-			r.Int64(&v.Length)
-		}
-	}
-}
+var codecOfStatRequest = codec.Type{Name: "blob.StatRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"key":`, Offset: unsafe.Offsetof(StatRequest{}.Key), Kind: codec.String},
+}}
 
-// CodecType returns the name of the type.
-func (v ListRequest) CodecType() string { return "blob.ListRequest" }
+// CodecType describes the type.
+func (StatResponse) CodecType() *codec.Type { return &codecOfStatResponse }
 
-// WriteJSON writes v as JSON.
-func (v ListRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *ListRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"prefix\":", v.Prefix, true)
-	w.Text(",\"after\":", v.After, true)
-	w.Number(",\"limit\":", int64(v.Limit), true)
-	w.Object(at1)
-}
-
-var fieldsOfListRequest = [3]string{"prefix", "after", "limit"}
-
-// ReadJSON reads JSON into v.
-func (v *ListRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfListRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfListRequest[:], i2) {
-		switch i2 {
-		case 0: // prefix
-			r.String(&v.Prefix)
-		case 1: // after
-			r.String(&v.After)
-		case 2: // limit
-			r.Int(&v.Limit)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v ListResponse) CodecType() string { return "blob.ListResponse" }
-
-// WriteJSON writes v as JSON.
-func (v ListResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *ListResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"objects\":")
-	if v.Objects == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Objects {
-			w.Comma()
-			v.Objects[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Text(",\"next\":", v.Next, true)
-	w.Object(at1)
-}
-
-var fieldsOfListResponse = [2]string{"objects", "next"}
-
-// ReadJSON reads JSON into v.
-func (v *ListResponse) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfListResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfListResponse[:], i4) {
-		switch i4 {
-		case 0: // objects
-			if r.Null() {
-				v.Objects = nil
-			} else {
-				s5, n6 := v.Objects, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Objects = codec.Cut(s5, n6)
-			}
-		case 1: // next
-			r.String(&v.Next)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Object) CodecType() string { return "blob.Object" }
-
-// WriteJSON writes v as JSON.
-func (v Object) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Object) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"key\":", v.Key, false)
-	w.Number(",\"size\":", int64(v.Size), false)
-	w.Text(",\"etag\":", v.ETag, false)
-	w.Text(",\"contentType\":", v.ContentType, false)
-	w.Text(",\"modified\":", v.Modified, false)
-	w.Object(at1)
-}
-
-var fieldsOfObject = [5]string{"key", "size", "etag", "contentType", "modified"}
-
-// ReadJSON reads JSON into v.
-func (v *Object) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfObject[:]); i2 >= 0; i2 = r.Next(fieldsOfObject[:], i2) {
-		switch i2 {
-		case 0: // key
-			r.String(&v.Key)
-		case 1: // size
-			r.Int64(&v.Size)
-		case 2: // etag
-			r.String(&v.ETag)
-		case 3: // contentType
-			r.String(&v.ContentType)
-		case 4: // modified
-			r.String(&v.Modified)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v OpenResponse) CodecType() string { return "blob.OpenResponse" }
-
-// WriteJSON writes v as JSON.
-func (v OpenResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *OpenResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"object\":")
-	v.Object.writeJSON(w)
-	w.Number(",\"handle\":", int64(v.Handle), false)
-	w.Object(at1)
-}
-
-var fieldsOfOpenResponse = [2]string{"object", "handle"}
-
-// ReadJSON reads JSON into v.
-func (v *OpenResponse) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfOpenResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfOpenResponse[:], i2) {
-		switch i2 {
-		case 0: // object
-			v.Object.ReadJSON(r)
-		case 1: // handle
-			r.Int64(&v.Handle)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v PutRequest) CodecType() string { return "blob.PutRequest" }
-
-// WriteJSON writes v as JSON.
-func (v PutRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *PutRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"key\":", v.Key, false)
-	w.Text(",\"contentType\":", v.ContentType, true)
-	w.Text(",\"ifMatch\":", v.IfMatch, true)
-	w.Object(at1)
-}
-
-var fieldsOfPutRequest = [3]string{"key", "contentType", "ifMatch"}
-
-// ReadJSON reads JSON into v.
-func (v *PutRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfPutRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfPutRequest[:], i2) {
-		switch i2 {
-		case 0: // key
-			r.String(&v.Key)
-		case 1: // contentType
-			r.String(&v.ContentType)
-		case 2: // ifMatch
-			r.String(&v.IfMatch)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v StatRequest) CodecType() string { return "blob.StatRequest" }
-
-// WriteJSON writes v as JSON.
-func (v StatRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *StatRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"key\":", v.Key, false)
-	w.Object(at1)
-}
-
-var fieldsOfStatRequest = [1]string{"key"}
-
-// ReadJSON reads JSON into v.
-func (v *StatRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfStatRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfStatRequest[:], i2) {
-		switch i2 {
-		case 0: // key
-			r.String(&v.Key)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v StatResponse) CodecType() string { return "blob.StatResponse" }
-
-// WriteJSON writes v as JSON.
-func (v StatResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *StatResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	if v.Object != nil {
-		w.Raw(",\"object\":")
-		if v.Object == nil {
-			w.Null()
-		} else {
-			(*v.Object).writeJSON(w)
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfStatResponse = [1]string{"object"}
-
-// ReadJSON reads JSON into v.
-func (v *StatResponse) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfStatResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfStatResponse[:], i2) {
-		switch i2 {
-		case 0: // object
-			if r.Null() {
-				v.Object = nil
-			} else {
-				if v.Object == nil {
-					v.Object = new(Object)
-				}
-				(*v.Object).ReadJSON(r)
-			}
-		}
-	}
-}
+var codecOfStatResponse = codec.Type{Name: "blob.StatResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"object":`, Offset: unsafe.Offsetof(StatResponse{}.Object), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Object], Elem: &codecOfObject}},
+}}

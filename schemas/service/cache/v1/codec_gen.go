@@ -4,193 +4,61 @@ package cache
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v GetResponse) CodecType() string { return "cache.GetResponse" }
+// CodecType describes the type.
+func (GetResponse) CodecType() *codec.Type { return &codecOfGetResponse }
 
-// WriteJSON writes v as JSON.
-func (v GetResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfGetResponse = codec.Type{Name: "cache.GetResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"found":`, Offset: unsafe.Offsetof(GetResponse{}.Found), Kind: codec.Bool},
+}}
 
-func (v *GetResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Truth(",\"found\":", v.Found, false)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (IncrRequest) CodecType() *codec.Type { return &codecOfIncrRequest }
 
-var fieldsOfGetResponse = [1]string{"found"}
+var codecOfIncrRequest = codec.Type{Name: "cache.IncrRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"key":`, Offset: unsafe.Offsetof(IncrRequest{}.Key), Kind: codec.String},
+	{Key: `,"by":`, Offset: unsafe.Offsetof(IncrRequest{}.By), Kind: codec.Int64},
+	{Key: `,"ttlSeconds":`, Offset: unsafe.Offsetof(IncrRequest{}.TTLSeconds), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+}}
 
-// ReadJSON reads JSON into v.
-func (v *GetResponse) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfGetResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfGetResponse[:], i2) {
-		switch i2 {
-		case 0: // found
-			r.Bool(&v.Found)
-		}
-	}
-}
+// CodecType describes the type.
+func (IncrResponse) CodecType() *codec.Type { return &codecOfIncrResponse }
 
-// CodecType returns the name of the type.
-func (v IncrRequest) CodecType() string { return "cache.IncrRequest" }
+var codecOfIncrResponse = codec.Type{Name: "cache.IncrResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"value":`, Offset: unsafe.Offsetof(IncrResponse{}.Value), Kind: codec.Int64},
+}}
 
-// WriteJSON writes v as JSON.
-func (v IncrRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+// CodecType describes the type.
+func (KeyRequest) CodecType() *codec.Type { return &codecOfKeyRequest }
 
-func (v *IncrRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"key\":", v.Key, false)
-	w.Number(",\"by\":", int64(v.By), false)
-	w.Number(",\"ttlSeconds\":", int64(v.TTLSeconds), true)
-	w.Object(at1)
-}
+var codecOfKeyRequest = codec.Type{Name: "cache.KeyRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"key":`, Offset: unsafe.Offsetof(KeyRequest{}.Key), Kind: codec.String},
+}}
 
-var fieldsOfIncrRequest = [3]string{"key", "by", "ttlSeconds"}
+// CodecType describes the type.
+func (LockRequest) CodecType() *codec.Type { return &codecOfLockRequest }
 
-// ReadJSON reads JSON into v.
-func (v *IncrRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfIncrRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfIncrRequest[:], i2) {
-		switch i2 {
-		case 0: // key
-			r.String(&v.Key)
-		case 1: // by
-			r.Int64(&v.By)
-		case 2: // ttlSeconds
-			r.Int(&v.TTLSeconds)
-		}
-	}
-}
+var codecOfLockRequest = codec.Type{Name: "cache.LockRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"key":`, Offset: unsafe.Offsetof(LockRequest{}.Key), Kind: codec.String},
+	{Key: `,"lockSeconds":`, Offset: unsafe.Offsetof(LockRequest{}.LockSeconds), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+	{Key: `,"waitMillis":`, Offset: unsafe.Offsetof(LockRequest{}.WaitMillis), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+}}
 
-// CodecType returns the name of the type.
-func (v IncrResponse) CodecType() string { return "cache.IncrResponse" }
+// CodecType describes the type.
+func (LockResponse) CodecType() *codec.Type { return &codecOfLockResponse }
 
-// WriteJSON writes v as JSON.
-func (v IncrResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfLockResponse = codec.Type{Name: "cache.LockResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"found":`, Offset: unsafe.Offsetof(LockResponse{}.Found), Kind: codec.Bool},
+	{Key: `,"lock":`, Offset: unsafe.Offsetof(LockResponse{}.Lock), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
 
-func (v *IncrResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Number(",\"value\":", int64(v.Value), false)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (SetRequest) CodecType() *codec.Type { return &codecOfSetRequest }
 
-var fieldsOfIncrResponse = [1]string{"value"}
-
-// ReadJSON reads JSON into v.
-func (v *IncrResponse) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfIncrResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfIncrResponse[:], i2) {
-		switch i2 {
-		case 0: // value
-			r.Int64(&v.Value)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v KeyRequest) CodecType() string { return "cache.KeyRequest" }
-
-// WriteJSON writes v as JSON.
-func (v KeyRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *KeyRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"key\":", v.Key, false)
-	w.Object(at1)
-}
-
-var fieldsOfKeyRequest = [1]string{"key"}
-
-// ReadJSON reads JSON into v.
-func (v *KeyRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfKeyRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfKeyRequest[:], i2) {
-		switch i2 {
-		case 0: // key
-			r.String(&v.Key)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v LockRequest) CodecType() string { return "cache.LockRequest" }
-
-// WriteJSON writes v as JSON.
-func (v LockRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *LockRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"key\":", v.Key, false)
-	w.Number(",\"lockSeconds\":", int64(v.LockSeconds), true)
-	w.Number(",\"waitMillis\":", int64(v.WaitMillis), true)
-	w.Object(at1)
-}
-
-var fieldsOfLockRequest = [3]string{"key", "lockSeconds", "waitMillis"}
-
-// ReadJSON reads JSON into v.
-func (v *LockRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfLockRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfLockRequest[:], i2) {
-		switch i2 {
-		case 0: // key
-			r.String(&v.Key)
-		case 1: // lockSeconds
-			r.Int(&v.LockSeconds)
-		case 2: // waitMillis
-			r.Int(&v.WaitMillis)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v LockResponse) CodecType() string { return "cache.LockResponse" }
-
-// WriteJSON writes v as JSON.
-func (v LockResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *LockResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Truth(",\"found\":", v.Found, false)
-	w.Text(",\"lock\":", v.Lock, true)
-	w.Object(at1)
-}
-
-var fieldsOfLockResponse = [2]string{"found", "lock"}
-
-// ReadJSON reads JSON into v.
-func (v *LockResponse) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfLockResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfLockResponse[:], i2) {
-		switch i2 {
-		case 0: // found
-			r.Bool(&v.Found)
-		case 1: // lock
-			r.String(&v.Lock)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v SetRequest) CodecType() string { return "cache.SetRequest" }
-
-// WriteJSON writes v as JSON.
-func (v SetRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *SetRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"key\":", v.Key, false)
-	w.Number(",\"ttlSeconds\":", int64(v.TTLSeconds), true)
-	w.Text(",\"lock\":", v.Lock, true)
-	w.Object(at1)
-}
-
-var fieldsOfSetRequest = [3]string{"key", "ttlSeconds", "lock"}
-
-// ReadJSON reads JSON into v.
-func (v *SetRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfSetRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfSetRequest[:], i2) {
-		switch i2 {
-		case 0: // key
-			r.String(&v.Key)
-		case 1: // ttlSeconds
-			r.Int(&v.TTLSeconds)
-		case 2: // lock
-			r.String(&v.Lock)
-		}
-	}
-}
+var codecOfSetRequest = codec.Type{Name: "cache.SetRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"key":`, Offset: unsafe.Offsetof(SetRequest{}.Key), Kind: codec.String},
+	{Key: `,"ttlSeconds":`, Offset: unsafe.Offsetof(SetRequest{}.TTLSeconds), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+	{Key: `,"lock":`, Offset: unsafe.Offsetof(SetRequest{}.Lock), Kind: codec.String, Omit: codec.OmitEmpty},
+}}

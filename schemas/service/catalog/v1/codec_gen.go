@@ -3,164 +3,38 @@
 package catalog
 
 import (
+	"encoding/json"
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v GetRequest) CodecType() string { return "catalog.GetRequest" }
+// CodecType describes the type.
+func (GetRequest) CodecType() *codec.Type { return &codecOfGetRequest }
 
-// WriteJSON writes v as JSON.
-func (v GetRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfGetRequest = codec.Type{Name: "catalog.GetRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"ref":`, Offset: unsafe.Offsetof(GetRequest{}.Ref), Kind: codec.String},
+}}
 
-func (v *GetRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"ref\":", v.Ref, false)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (GetResponse) CodecType() *codec.Type { return &codecOfGetResponse }
 
-var fieldsOfGetRequest = [1]string{"ref"}
+var codecOfGetResponse = codec.Type{Name: "catalog.GetResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"entity":`, Offset: unsafe.Offsetof(GetResponse{}.Entity), Kind: codec.Document},
+}}
 
-// ReadJSON reads JSON into v.
-func (v *GetRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfGetRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfGetRequest[:], i2) {
-		switch i2 {
-		case 0: // ref
-			r.String(&v.Ref)
-		}
-	}
-}
+// CodecType describes the type.
+func (ListRequest) CodecType() *codec.Type { return &codecOfListRequest }
 
-// CodecType returns the name of the type.
-func (v GetResponse) CodecType() string { return "catalog.GetResponse" }
+var codecOfListRequest = codec.Type{Name: "catalog.ListRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"filter":`, Offset: unsafe.Offsetof(ListRequest{}.Filter), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, []string], Write: codec.WriteMap[string, []string], Elem: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(ListRequest{}.Filter[""][0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}}},
+	{Key: `,"cursor":`, Offset: unsafe.Offsetof(ListRequest{}.Cursor), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"limit":`, Offset: unsafe.Offsetof(ListRequest{}.Limit), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+}}
 
-// WriteJSON writes v as JSON.
-func (v GetResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+// CodecType describes the type.
+func (ListResponse) CodecType() *codec.Type { return &codecOfListResponse }
 
-func (v *GetResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.JSON(",\"entity\":", v.Entity, false)
-	w.Object(at1)
-}
-
-var fieldsOfGetResponse = [1]string{"entity"}
-
-// ReadJSON reads JSON into v.
-func (v *GetResponse) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfGetResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfGetResponse[:], i2) {
-		switch i2 {
-		case 0: // entity
-			r.Document(&v.Entity)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v ListRequest) CodecType() string { return "catalog.ListRequest" }
-
-// WriteJSON writes v as JSON.
-func (v ListRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *ListRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	if len(v.Filter) > 0 {
-		w.Raw(",\"filter\":")
-		if v.Filter == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Filter) {
-				w.Name(string(name3))
-				elem4 := v.Filter[name3]
-				if elem4 == nil {
-					w.Null()
-				} else {
-					at5 := w.Open()
-					for i6 := range elem4 {
-						w.Comma()
-						w.String(elem4[i6])
-					}
-					w.Array(at5)
-				}
-			}
-			w.Object(at2)
-		}
-	}
-	w.Text(",\"cursor\":", v.Cursor, true)
-	w.Number(",\"limit\":", int64(v.Limit), true)
-	w.Object(at1)
-}
-
-var fieldsOfListRequest = [3]string{"filter", "cursor", "limit"}
-
-// ReadJSON reads JSON into v.
-func (v *ListRequest) ReadJSON(r *codec.Reader) {
-	for i7 := r.Begin(fieldsOfListRequest[:]); i7 >= 0; i7 = r.Next(fieldsOfListRequest[:], i7) {
-		switch i7 {
-		case 0: // filter
-			if r.Null() {
-				v.Filter = nil
-			} else {
-				if v.Filter == nil {
-					v.Filter = make(map[string][]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name8 := r.Name()
-					var elem9 []string
-					r.Texts(&elem9)
-					v.Filter[string(name8)] = elem9
-				}
-			}
-		case 1: // cursor
-			r.String(&v.Cursor)
-		case 2: // limit
-			r.Int(&v.Limit)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v ListResponse) CodecType() string { return "catalog.ListResponse" }
-
-// WriteJSON writes v as JSON.
-func (v ListResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *ListResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"entities\":")
-	if v.Entities == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Entities {
-			w.Comma()
-			w.Document(v.Entities[i3])
-		}
-		w.Array(at2)
-	}
-	w.Text(",\"next\":", v.Next, true)
-	w.Object(at1)
-}
-
-var fieldsOfListResponse = [2]string{"entities", "next"}
-
-// ReadJSON reads JSON into v.
-func (v *ListResponse) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfListResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfListResponse[:], i4) {
-		switch i4 {
-		case 0: // entities
-			if r.Null() {
-				v.Entities = nil
-			} else {
-				s5, n6 := v.Entities, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					r.Document(&s5[n6])
-					n6++
-				}
-				v.Entities = codec.Cut(s5, n6)
-			}
-		case 1: // next
-			r.String(&v.Next)
-		}
-	}
-}
+var codecOfListResponse = codec.Type{Name: "catalog.ListResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"entities":`, Offset: unsafe.Offsetof(ListResponse{}.Entities), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(ListResponse{}.Entities[0]), Slot: codec.Slot[json.RawMessage], Elem: &codec.Scalar[codec.Document]}},
+	{Key: `,"next":`, Offset: unsafe.Offsetof(ListResponse{}.Next), Kind: codec.String, Omit: codec.OmitEmpty},
+}}

@@ -4,31 +4,13 @@ package config
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Response) CodecType() string { return "config.Response" }
+// CodecType describes the type.
+func (Response) CodecType() *codec.Type { return &codecOfResponse }
 
-// WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Response) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.JSON(",\"config\":", v.Config, false)
-	w.Texts(",\"secrets\":", v.Secrets, true)
-	w.Object(at1)
-}
-
-var fieldsOfResponse = [2]string{"config", "secrets"}
-
-// ReadJSON reads JSON into v.
-func (v *Response) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfResponse[:], i2) {
-		switch i2 {
-		case 0: // config
-			r.Document(&v.Config)
-		case 1: // secrets
-			r.Texts(&v.Secrets)
-		}
-	}
-}
+var codecOfResponse = codec.Type{Name: "config.Response", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"config":`, Offset: unsafe.Offsetof(Response{}.Config), Kind: codec.Document},
+	{Key: `,"secrets":`, Offset: unsafe.Offsetof(Response{}.Secrets), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Response{}.Secrets[0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}},
+}}

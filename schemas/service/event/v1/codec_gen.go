@@ -4,102 +4,28 @@ package event
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Event) CodecType() string { return "event.Event" }
+// CodecType describes the type.
+func (Event) CodecType() *codec.Type { return &codecOfEvent }
 
-// WriteJSON writes v as JSON.
-func (v Event) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfEvent = codec.Type{Name: "event.Event", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"topic":`, Offset: unsafe.Offsetof(Event{}.Topic), Kind: codec.String},
+	{Key: `,"key":`, Offset: unsafe.Offsetof(Event{}.Key), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"payload":`, Offset: unsafe.Offsetof(Event{}.Payload), Kind: codec.Document, Omit: codec.OmitEmpty},
+}}
 
-func (v *Event) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"topic\":", v.Topic, false)
-	w.Text(",\"key\":", v.Key, true)
-	w.JSON(",\"payload\":", v.Payload, true)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (PublishRequest) CodecType() *codec.Type { return &codecOfPublishRequest }
 
-var fieldsOfEvent = [3]string{"topic", "key", "payload"}
+var codecOfPublishRequest = codec.Type{Name: "event.PublishRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"events":`, Offset: unsafe.Offsetof(PublishRequest{}.Events), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(PublishRequest{}.Events[0]), Slot: codec.Slot[Event], Elem: &codecOfEvent}},
+}}
 
-// ReadJSON reads JSON into v.
-func (v *Event) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfEvent[:]); i2 >= 0; i2 = r.Next(fieldsOfEvent[:], i2) {
-		switch i2 {
-		case 0: // topic
-			r.String(&v.Topic)
-		case 1: // key
-			r.String(&v.Key)
-		case 2: // payload
-			r.Document(&v.Payload)
-		}
-	}
-}
+// CodecType describes the type.
+func (PublishResponse) CodecType() *codec.Type { return &codecOfPublishResponse }
 
-// CodecType returns the name of the type.
-func (v PublishRequest) CodecType() string { return "event.PublishRequest" }
-
-// WriteJSON writes v as JSON.
-func (v PublishRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *PublishRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"events\":")
-	if v.Events == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Events {
-			w.Comma()
-			v.Events[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfPublishRequest = [1]string{"events"}
-
-// ReadJSON reads JSON into v.
-func (v *PublishRequest) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfPublishRequest[:]); i4 >= 0; i4 = r.Next(fieldsOfPublishRequest[:], i4) {
-		switch i4 {
-		case 0: // events
-			if r.Null() {
-				v.Events = nil
-			} else {
-				s5, n6 := v.Events, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Events = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v PublishResponse) CodecType() string { return "event.PublishResponse" }
-
-// WriteJSON writes v as JSON.
-func (v PublishResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *PublishResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Texts(",\"ids\":", v.IDs, false)
-	w.Object(at1)
-}
-
-var fieldsOfPublishResponse = [1]string{"ids"}
-
-// ReadJSON reads JSON into v.
-func (v *PublishResponse) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfPublishResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfPublishResponse[:], i2) {
-		switch i2 {
-		case 0: // ids
-			r.Texts(&v.IDs)
-		}
-	}
-}
+var codecOfPublishResponse = codec.Type{Name: "event.PublishResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"ids":`, Offset: unsafe.Offsetof(PublishResponse{}.IDs), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(PublishResponse{}.IDs[0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}},
+}}

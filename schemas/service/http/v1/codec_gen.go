@@ -4,141 +4,26 @@ package http
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Request) CodecType() string { return "http.Request" }
+// CodecType describes the type.
+func (Request) CodecType() *codec.Type { return &codecOfRequest }
 
-// WriteJSON writes v as JSON.
-func (v Request) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfRequest = codec.Type{Name: "http.Request", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"method":`, Offset: unsafe.Offsetof(Request{}.Method), Kind: codec.String},
+	{Key: `,"url":`, Offset: unsafe.Offsetof(Request{}.URL), Kind: codec.String},
+	{Key: `,"header":`, Offset: unsafe.Offsetof(Request{}.Header), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, []string], Write: codec.WriteMap[string, []string], Elem: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Request{}.Header[""][0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}}},
+	{Key: `,"body":`, Offset: unsafe.Offsetof(Request{}.Body), Kind: codec.Bytes, Omit: codec.OmitEmpty},
+}}
 
-func (v *Request) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"method\":", v.Method, false)
-	w.Text(",\"url\":", v.URL, false)
-	if len(v.Header) > 0 {
-		w.Raw(",\"header\":")
-		if v.Header == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Header) {
-				w.Name(string(name3))
-				elem4 := v.Header[name3]
-				if elem4 == nil {
-					w.Null()
-				} else {
-					at5 := w.Open()
-					for i6 := range elem4 {
-						w.Comma()
-						w.String(elem4[i6])
-					}
-					w.Array(at5)
-				}
-			}
-			w.Object(at2)
-		}
-	}
-	w.Blob(",\"body\":", v.Body, true)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Response) CodecType() *codec.Type { return &codecOfResponse }
 
-var fieldsOfRequest = [4]string{"method", "url", "header", "body"}
-
-// ReadJSON reads JSON into v.
-func (v *Request) ReadJSON(r *codec.Reader) {
-	for i7 := r.Begin(fieldsOfRequest[:]); i7 >= 0; i7 = r.Next(fieldsOfRequest[:], i7) {
-		switch i7 {
-		case 0: // method
-			r.String(&v.Method)
-		case 1: // url
-			r.String(&v.URL)
-		case 2: // header
-			if r.Null() {
-				v.Header = nil
-			} else {
-				if v.Header == nil {
-					v.Header = make(map[string][]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name8 := r.Name()
-					var elem9 []string
-					r.Texts(&elem9)
-					v.Header[string(name8)] = elem9
-				}
-			}
-		case 3: // body
-			r.Base64(&v.Body)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Response) CodecType() string { return "http.Response" }
-
-// WriteJSON writes v as JSON.
-func (v Response) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Response) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Number(",\"status\":", int64(v.Status), false)
-	if len(v.Header) > 0 {
-		w.Raw(",\"header\":")
-		if v.Header == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Header) {
-				w.Name(string(name3))
-				elem4 := v.Header[name3]
-				if elem4 == nil {
-					w.Null()
-				} else {
-					at5 := w.Open()
-					for i6 := range elem4 {
-						w.Comma()
-						w.String(elem4[i6])
-					}
-					w.Array(at5)
-				}
-			}
-			w.Object(at2)
-		}
-	}
-	w.Blob(",\"body\":", v.Body, true)
-	w.Truth(",\"cached\":", v.Cached, true)
-	w.Number(",\"ageSeconds\":", int64(v.AgeSeconds), true)
-	w.Object(at1)
-}
-
-var fieldsOfResponse = [5]string{"status", "header", "body", "cached", "ageSeconds"}
-
-// ReadJSON reads JSON into v.
-func (v *Response) ReadJSON(r *codec.Reader) {
-	for i7 := r.Begin(fieldsOfResponse[:]); i7 >= 0; i7 = r.Next(fieldsOfResponse[:], i7) {
-		switch i7 {
-		case 0: // status
-			r.Int(&v.Status)
-		case 1: // header
-			if r.Null() {
-				v.Header = nil
-			} else {
-				if v.Header == nil {
-					v.Header = make(map[string][]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name8 := r.Name()
-					var elem9 []string
-					r.Texts(&elem9)
-					v.Header[string(name8)] = elem9
-				}
-			}
-		case 2: // body
-			r.Base64(&v.Body)
-		case 3: // cached
-			r.Bool(&v.Cached)
-		case 4: // ageSeconds
-			r.Int(&v.AgeSeconds)
-		}
-	}
-}
+var codecOfResponse = codec.Type{Name: "http.Response", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"status":`, Offset: unsafe.Offsetof(Response{}.Status), Kind: codec.IntKind},
+	{Key: `,"header":`, Offset: unsafe.Offsetof(Response{}.Header), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, []string], Write: codec.WriteMap[string, []string], Elem: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Response{}.Header[""][0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}}},
+	{Key: `,"body":`, Offset: unsafe.Offsetof(Response{}.Body), Kind: codec.Bytes, Omit: codec.OmitEmpty},
+	{Key: `,"cached":`, Offset: unsafe.Offsetof(Response{}.Cached), Kind: codec.Bool, Omit: codec.OmitEmpty},
+	{Key: `,"ageSeconds":`, Offset: unsafe.Offsetof(Response{}.AgeSeconds), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+}}

@@ -4,246 +4,72 @@ package job
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v EnqueueRequest) CodecType() string { return "job.EnqueueRequest" }
+// CodecType describes the type.
+func (EnqueueRequest) CodecType() *codec.Type { return &codecOfEnqueueRequest }
 
-// WriteJSON writes v as JSON.
-func (v EnqueueRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfEnqueueRequest = codec.Type{Name: "job.EnqueueRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"job":`, Offset: unsafe.Offsetof(EnqueueRequest{}.Job), Kind: codec.String},
+	{Key: `,"key":`, Offset: unsafe.Offsetof(EnqueueRequest{}.Key), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"payload":`, Offset: unsafe.Offsetof(EnqueueRequest{}.Payload), Kind: codec.Document, Omit: codec.OmitEmpty},
+	{Key: `,"runAt":`, Offset: unsafe.Offsetof(EnqueueRequest{}.RunAt), Kind: codec.Time, Omit: codec.OmitZero},
+}}
 
-func (v *EnqueueRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"job\":", v.Job, false)
-	w.Text(",\"key\":", v.Key, true)
-	w.JSON(",\"payload\":", v.Payload, true)
-	w.Moment(",\"runAt\":", v.RunAt, true)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (EnqueueResponse) CodecType() *codec.Type { return &codecOfEnqueueResponse }
 
-var fieldsOfEnqueueRequest = [4]string{"job", "key", "payload", "runAt"}
+var codecOfEnqueueResponse = codec.Type{Name: "job.EnqueueResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"id":`, Offset: unsafe.Offsetof(EnqueueResponse{}.ID), Kind: codec.String},
+	{Key: `,"existed":`, Offset: unsafe.Offsetof(EnqueueResponse{}.Existed), Kind: codec.Bool, Omit: codec.OmitEmpty},
+}}
 
-// ReadJSON reads JSON into v.
-func (v *EnqueueRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfEnqueueRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfEnqueueRequest[:], i2) {
-		switch i2 {
-		case 0: // job
-			r.String(&v.Job)
-		case 1: // key
-			r.String(&v.Key)
-		case 2: // payload
-			r.Document(&v.Payload)
-		case 3: // runAt
-			r.Time(&v.RunAt)
-		}
-	}
-}
+// CodecType describes the type.
+func (IDRequest) CodecType() *codec.Type { return &codecOfIDRequest }
 
-// CodecType returns the name of the type.
-func (v EnqueueResponse) CodecType() string { return "job.EnqueueResponse" }
+var codecOfIDRequest = codec.Type{Name: "job.IDRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"id":`, Offset: unsafe.Offsetof(IDRequest{}.ID), Kind: codec.String},
+}}
 
-// WriteJSON writes v as JSON.
-func (v EnqueueResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+// CodecType describes the type.
+func (ListRequest) CodecType() *codec.Type { return &codecOfListRequest }
 
-func (v *EnqueueResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"id\":", v.ID, false)
-	w.Truth(",\"existed\":", v.Existed, true)
-	w.Object(at1)
-}
+var codecOfListRequest = codec.Type{Name: "job.ListRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"state":`, Offset: unsafe.Offsetof(ListRequest{}.State), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"limit":`, Offset: unsafe.Offsetof(ListRequest{}.Limit), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+}}
 
-var fieldsOfEnqueueResponse = [2]string{"id", "existed"}
+// CodecType describes the type.
+func (ListResponse) CodecType() *codec.Type { return &codecOfListResponse }
 
-// ReadJSON reads JSON into v.
-func (v *EnqueueResponse) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfEnqueueResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfEnqueueResponse[:], i2) {
-		switch i2 {
-		case 0: // id
-			r.String(&v.ID)
-		case 1: // existed
-			r.Bool(&v.Existed)
-		}
-	}
-}
+var codecOfListResponse = codec.Type{Name: "job.ListResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"jobs":`, Offset: unsafe.Offsetof(ListResponse{}.Jobs), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(ListResponse{}.Jobs[0]), Slot: codec.Slot[Status], Elem: &codecOfStatus}},
+}}
 
-// CodecType returns the name of the type.
-func (v IDRequest) CodecType() string { return "job.IDRequest" }
+// CodecType describes the type.
+func (ProgressRequest) CodecType() *codec.Type { return &codecOfProgressRequest }
 
-// WriteJSON writes v as JSON.
-func (v IDRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfProgressRequest = codec.Type{Name: "job.ProgressRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"id":`, Offset: unsafe.Offsetof(ProgressRequest{}.ID), Kind: codec.String},
+	{Key: `,"percent":`, Offset: unsafe.Offsetof(ProgressRequest{}.Percent), Kind: codec.IntKind},
+	{Key: `,"note":`, Offset: unsafe.Offsetof(ProgressRequest{}.Note), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
 
-func (v *IDRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"id\":", v.ID, false)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Status) CodecType() *codec.Type { return &codecOfStatus }
 
-var fieldsOfIDRequest = [1]string{"id"}
-
-// ReadJSON reads JSON into v.
-func (v *IDRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfIDRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfIDRequest[:], i2) {
-		switch i2 {
-		case 0: // id
-			r.String(&v.ID)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v ListRequest) CodecType() string { return "job.ListRequest" }
-
-// WriteJSON writes v as JSON.
-func (v ListRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *ListRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"state\":", v.State, true)
-	w.Number(",\"limit\":", int64(v.Limit), true)
-	w.Object(at1)
-}
-
-var fieldsOfListRequest = [2]string{"state", "limit"}
-
-// ReadJSON reads JSON into v.
-func (v *ListRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfListRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfListRequest[:], i2) {
-		switch i2 {
-		case 0: // state
-			r.String(&v.State)
-		case 1: // limit
-			r.Int(&v.Limit)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v ListResponse) CodecType() string { return "job.ListResponse" }
-
-// WriteJSON writes v as JSON.
-func (v ListResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *ListResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"jobs\":")
-	if v.Jobs == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Jobs {
-			w.Comma()
-			v.Jobs[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfListResponse = [1]string{"jobs"}
-
-// ReadJSON reads JSON into v.
-func (v *ListResponse) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfListResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfListResponse[:], i4) {
-		switch i4 {
-		case 0: // jobs
-			if r.Null() {
-				v.Jobs = nil
-			} else {
-				s5, n6 := v.Jobs, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Jobs = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v ProgressRequest) CodecType() string { return "job.ProgressRequest" }
-
-// WriteJSON writes v as JSON.
-func (v ProgressRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *ProgressRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"id\":", v.ID, false)
-	w.Number(",\"percent\":", int64(v.Percent), false)
-	w.Text(",\"note\":", v.Note, true)
-	w.Object(at1)
-}
-
-var fieldsOfProgressRequest = [3]string{"id", "percent", "note"}
-
-// ReadJSON reads JSON into v.
-func (v *ProgressRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfProgressRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfProgressRequest[:], i2) {
-		switch i2 {
-		case 0: // id
-			r.String(&v.ID)
-		case 1: // percent
-			r.Int(&v.Percent)
-		case 2: // note
-			r.String(&v.Note)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Status) CodecType() string { return "job.Status" }
-
-// WriteJSON writes v as JSON.
-func (v Status) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Status) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"id\":", v.ID, false)
-	w.Text(",\"job\":", v.Job, false)
-	w.Text(",\"key\":", v.Key, true)
-	w.Text(",\"state\":", v.State, false)
-	w.Number(",\"attempts\":", int64(v.Attempts), false)
-	w.Number(",\"percent\":", int64(v.Percent), true)
-	w.Text(",\"note\":", v.Note, true)
-	w.JSON(",\"result\":", v.Result, true)
-	w.Text(",\"error\":", v.Error, true)
-	w.Moment(",\"runAt\":", v.RunAt, true)
-	w.Moment(",\"enqueuedAt\":", v.EnqueuedAt, false)
-	w.Moment(",\"endedAt\":", v.EndedAt, true)
-	w.Object(at1)
-}
-
-var fieldsOfStatus = [12]string{"id", "job", "key", "state", "attempts", "percent", "note", "result", "error", "runAt", "enqueuedAt", "endedAt"}
-
-// ReadJSON reads JSON into v.
-func (v *Status) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfStatus[:]); i2 >= 0; i2 = r.Next(fieldsOfStatus[:], i2) {
-		switch i2 {
-		case 0: // id
-			r.String(&v.ID)
-		case 1: // job
-			r.String(&v.Job)
-		case 2: // key
-			r.String(&v.Key)
-		case 3: // state
-			r.String(&v.State)
-		case 4: // attempts
-			r.Int(&v.Attempts)
-		case 5: // percent
-			r.Int(&v.Percent)
-		case 6: // note
-			r.String(&v.Note)
-		case 7: // result
-			r.Document(&v.Result)
-		case 8: // error
-			r.String(&v.Error)
-		case 9: // runAt
-			r.Time(&v.RunAt)
-		case 10: // enqueuedAt
-			r.Time(&v.EnqueuedAt)
-		case 11: // endedAt
-			r.Time(&v.EndedAt)
-		}
-	}
-}
+var codecOfStatus = codec.Type{Name: "job.Status", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"id":`, Offset: unsafe.Offsetof(Status{}.ID), Kind: codec.String},
+	{Key: `,"job":`, Offset: unsafe.Offsetof(Status{}.Job), Kind: codec.String},
+	{Key: `,"key":`, Offset: unsafe.Offsetof(Status{}.Key), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"state":`, Offset: unsafe.Offsetof(Status{}.State), Kind: codec.String},
+	{Key: `,"attempts":`, Offset: unsafe.Offsetof(Status{}.Attempts), Kind: codec.IntKind},
+	{Key: `,"percent":`, Offset: unsafe.Offsetof(Status{}.Percent), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+	{Key: `,"note":`, Offset: unsafe.Offsetof(Status{}.Note), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"result":`, Offset: unsafe.Offsetof(Status{}.Result), Kind: codec.Document, Omit: codec.OmitEmpty},
+	{Key: `,"error":`, Offset: unsafe.Offsetof(Status{}.Error), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"runAt":`, Offset: unsafe.Offsetof(Status{}.RunAt), Kind: codec.Time, Omit: codec.OmitZero},
+	{Key: `,"enqueuedAt":`, Offset: unsafe.Offsetof(Status{}.EnqueuedAt), Kind: codec.Time},
+	{Key: `,"endedAt":`, Offset: unsafe.Offsetof(Status{}.EndedAt), Kind: codec.Time, Omit: codec.OmitZero},
+}}

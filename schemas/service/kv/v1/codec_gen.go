@@ -4,166 +4,53 @@ package kv
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v DeleteRequest) CodecType() string { return "kv.DeleteRequest" }
+// CodecType describes the type.
+func (DeleteRequest) CodecType() *codec.Type { return &codecOfDeleteRequest }
 
-// WriteJSON writes v as JSON.
-func (v DeleteRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfDeleteRequest = codec.Type{Name: "kv.DeleteRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"key":`, Offset: unsafe.Offsetof(DeleteRequest{}.Key), Kind: codec.String},
+}}
 
-func (v *DeleteRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"key\":", v.Key, false)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (GetRequest) CodecType() *codec.Type { return &codecOfGetRequest }
 
-var fieldsOfDeleteRequest = [1]string{"key"}
+var codecOfGetRequest = codec.Type{Name: "kv.GetRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"key":`, Offset: unsafe.Offsetof(GetRequest{}.Key), Kind: codec.String},
+}}
 
-// ReadJSON reads JSON into v.
-func (v *DeleteRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfDeleteRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfDeleteRequest[:], i2) {
-		switch i2 {
-		case 0: // key
-			r.String(&v.Key)
-		}
-	}
-}
+// CodecType describes the type.
+func (GetResponse) CodecType() *codec.Type { return &codecOfGetResponse }
 
-// CodecType returns the name of the type.
-func (v GetRequest) CodecType() string { return "kv.GetRequest" }
+var codecOfGetResponse = codec.Type{Name: "kv.GetResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"found":`, Offset: unsafe.Offsetof(GetResponse{}.Found), Kind: codec.Bool},
+	{Key: `,"value":`, Offset: unsafe.Offsetof(GetResponse{}.Value), Kind: codec.Bytes, Omit: codec.OmitEmpty},
+}}
 
-// WriteJSON writes v as JSON.
-func (v GetRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+// CodecType describes the type.
+func (ListRequest) CodecType() *codec.Type { return &codecOfListRequest }
 
-func (v *GetRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"key\":", v.Key, false)
-	w.Object(at1)
-}
+var codecOfListRequest = codec.Type{Name: "kv.ListRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"prefix":`, Offset: unsafe.Offsetof(ListRequest{}.Prefix), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"after":`, Offset: unsafe.Offsetof(ListRequest{}.After), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"limit":`, Offset: unsafe.Offsetof(ListRequest{}.Limit), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+}}
 
-var fieldsOfGetRequest = [1]string{"key"}
+// CodecType describes the type.
+func (ListResponse) CodecType() *codec.Type { return &codecOfListResponse }
 
-// ReadJSON reads JSON into v.
-func (v *GetRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfGetRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfGetRequest[:], i2) {
-		switch i2 {
-		case 0: // key
-			r.String(&v.Key)
-		}
-	}
-}
+var codecOfListResponse = codec.Type{Name: "kv.ListResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"keys":`, Offset: unsafe.Offsetof(ListResponse{}.Keys), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(ListResponse{}.Keys[0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"next":`, Offset: unsafe.Offsetof(ListResponse{}.Next), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
 
-// CodecType returns the name of the type.
-func (v GetResponse) CodecType() string { return "kv.GetResponse" }
+// CodecType describes the type.
+func (SetRequest) CodecType() *codec.Type { return &codecOfSetRequest }
 
-// WriteJSON writes v as JSON.
-func (v GetResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *GetResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Truth(",\"found\":", v.Found, false)
-	w.Blob(",\"value\":", v.Value, true)
-	w.Object(at1)
-}
-
-var fieldsOfGetResponse = [2]string{"found", "value"}
-
-// ReadJSON reads JSON into v.
-func (v *GetResponse) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfGetResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfGetResponse[:], i2) {
-		switch i2 {
-		case 0: // found
-			r.Bool(&v.Found)
-		case 1: // value
-			r.Base64(&v.Value)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v ListRequest) CodecType() string { return "kv.ListRequest" }
-
-// WriteJSON writes v as JSON.
-func (v ListRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *ListRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"prefix\":", v.Prefix, true)
-	w.Text(",\"after\":", v.After, true)
-	w.Number(",\"limit\":", int64(v.Limit), true)
-	w.Object(at1)
-}
-
-var fieldsOfListRequest = [3]string{"prefix", "after", "limit"}
-
-// ReadJSON reads JSON into v.
-func (v *ListRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfListRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfListRequest[:], i2) {
-		switch i2 {
-		case 0: // prefix
-			r.String(&v.Prefix)
-		case 1: // after
-			r.String(&v.After)
-		case 2: // limit
-			r.Int(&v.Limit)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v ListResponse) CodecType() string { return "kv.ListResponse" }
-
-// WriteJSON writes v as JSON.
-func (v ListResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *ListResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Texts(",\"keys\":", v.Keys, false)
-	w.Text(",\"next\":", v.Next, true)
-	w.Object(at1)
-}
-
-var fieldsOfListResponse = [2]string{"keys", "next"}
-
-// ReadJSON reads JSON into v.
-func (v *ListResponse) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfListResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfListResponse[:], i2) {
-		switch i2 {
-		case 0: // keys
-			r.Texts(&v.Keys)
-		case 1: // next
-			r.String(&v.Next)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v SetRequest) CodecType() string { return "kv.SetRequest" }
-
-// WriteJSON writes v as JSON.
-func (v SetRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *SetRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"key\":", v.Key, false)
-	w.Blob(",\"value\":", v.Value, false)
-	w.Number(",\"ttlSeconds\":", int64(v.TTLSeconds), true)
-	w.Object(at1)
-}
-
-var fieldsOfSetRequest = [3]string{"key", "value", "ttlSeconds"}
-
-// ReadJSON reads JSON into v.
-func (v *SetRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfSetRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfSetRequest[:], i2) {
-		switch i2 {
-		case 0: // key
-			r.String(&v.Key)
-		case 1: // value
-			r.Base64(&v.Value)
-		case 2: // ttlSeconds
-			r.Int(&v.TTLSeconds)
-		}
-	}
-}
+var codecOfSetRequest = codec.Type{Name: "kv.SetRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"key":`, Offset: unsafe.Offsetof(SetRequest{}.Key), Kind: codec.String},
+	{Key: `,"value":`, Offset: unsafe.Offsetof(SetRequest{}.Value), Kind: codec.Bytes},
+	{Key: `,"ttlSeconds":`, Offset: unsafe.Offsetof(SetRequest{}.TTLSeconds), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+}}

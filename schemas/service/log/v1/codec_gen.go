@@ -4,34 +4,14 @@ package log
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Line) CodecType() string { return "log.Line" }
+// CodecType describes the type.
+func (Line) CodecType() *codec.Type { return &codecOfLine }
 
-// WriteJSON writes v as JSON.
-func (v Line) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Line) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"level\":", v.Level, false)
-	w.Text(",\"message\":", v.Message, false)
-	w.TextMap(",\"fields\":", v.Fields, true)
-	w.Object(at1)
-}
-
-var fieldsOfLine = [3]string{"level", "message", "fields"}
-
-// ReadJSON reads JSON into v.
-func (v *Line) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfLine[:]); i2 >= 0; i2 = r.Next(fieldsOfLine[:], i2) {
-		switch i2 {
-		case 0: // level
-			r.String(&v.Level)
-		case 1: // message
-			r.String(&v.Message)
-		case 2: // fields
-			r.TextMap(&v.Fields)
-		}
-	}
-}
+var codecOfLine = codec.Type{Name: "log.Line", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"level":`, Offset: unsafe.Offsetof(Line{}.Level), Kind: codec.String},
+	{Key: `,"message":`, Offset: unsafe.Offsetof(Line{}.Message), Kind: codec.String},
+	{Key: `,"fields":`, Offset: unsafe.Offsetof(Line{}.Fields), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
+}}

@@ -4,70 +4,25 @@ package mail
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Message) CodecType() string { return "mail.Message" }
+// CodecType describes the type.
+func (Message) CodecType() *codec.Type { return &codecOfMessage }
 
-// WriteJSON writes v as JSON.
-func (v Message) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfMessage = codec.Type{Name: "mail.Message", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"to":`, Offset: unsafe.Offsetof(Message{}.To), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Message{}.To[0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"cc":`, Offset: unsafe.Offsetof(Message{}.Cc), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Message{}.Cc[0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"replyTo":`, Offset: unsafe.Offsetof(Message{}.ReplyTo), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"subject":`, Offset: unsafe.Offsetof(Message{}.Subject), Kind: codec.String},
+	{Key: `,"text":`, Offset: unsafe.Offsetof(Message{}.Text), Kind: codec.String},
+	{Key: `,"html":`, Offset: unsafe.Offsetof(Message{}.HTML), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"data":`, Offset: unsafe.Offsetof(Message{}.Data), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
+}}
 
-func (v *Message) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Texts(",\"to\":", v.To, false)
-	w.Texts(",\"cc\":", v.Cc, true)
-	w.Text(",\"replyTo\":", v.ReplyTo, true)
-	w.Text(",\"subject\":", v.Subject, false)
-	w.Text(",\"text\":", v.Text, false)
-	w.Text(",\"html\":", v.HTML, true)
-	w.TextMap(",\"data\":", v.Data, true)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Receipt) CodecType() *codec.Type { return &codecOfReceipt }
 
-var fieldsOfMessage = [7]string{"to", "cc", "replyTo", "subject", "text", "html", "data"}
-
-// ReadJSON reads JSON into v.
-func (v *Message) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfMessage[:]); i2 >= 0; i2 = r.Next(fieldsOfMessage[:], i2) {
-		switch i2 {
-		case 0: // to
-			r.Texts(&v.To)
-		case 1: // cc
-			r.Texts(&v.Cc)
-		case 2: // replyTo
-			r.String(&v.ReplyTo)
-		case 3: // subject
-			r.String(&v.Subject)
-		case 4: // text
-			r.String(&v.Text)
-		case 5: // html
-			r.String(&v.HTML)
-		case 6: // data
-			r.TextMap(&v.Data)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Receipt) CodecType() string { return "mail.Receipt" }
-
-// WriteJSON writes v as JSON.
-func (v Receipt) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Receipt) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"id\":", v.ID, false)
-	w.Object(at1)
-}
-
-var fieldsOfReceipt = [1]string{"id"}
-
-// ReadJSON reads JSON into v.
-func (v *Receipt) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfReceipt[:]); i2 >= 0; i2 = r.Next(fieldsOfReceipt[:], i2) {
-		switch i2 {
-		case 0: // id
-			r.String(&v.ID)
-		}
-	}
-}
+var codecOfReceipt = codec.Type{Name: "mail.Receipt", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"id":`, Offset: unsafe.Offsetof(Receipt{}.ID), Kind: codec.String},
+}}

@@ -4,78 +4,21 @@ package metric
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Point) CodecType() string { return "metric.Point" }
+// CodecType describes the type.
+func (Point) CodecType() *codec.Type { return &codecOfPoint }
 
-// WriteJSON writes v as JSON.
-func (v Point) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfPoint = codec.Type{Name: "metric.Point", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"metric":`, Offset: unsafe.Offsetof(Point{}.Metric), Kind: codec.String},
+	{Key: `,"value":`, Offset: unsafe.Offsetof(Point{}.Value), Kind: codec.Float64},
+	{Key: `,"labels":`, Offset: unsafe.Offsetof(Point{}.Labels), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
+}}
 
-func (v *Point) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"metric\":", v.Metric, false)
-	w.Float(",\"value\":", v.Value, false)
-	w.TextMap(",\"labels\":", v.Labels, true)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (RecordRequest) CodecType() *codec.Type { return &codecOfRecordRequest }
 
-var fieldsOfPoint = [3]string{"metric", "value", "labels"}
-
-// ReadJSON reads JSON into v.
-func (v *Point) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfPoint[:]); i2 >= 0; i2 = r.Next(fieldsOfPoint[:], i2) {
-		switch i2 {
-		case 0: // metric
-			r.String(&v.Metric)
-		case 1: // value
-			r.Float64(&v.Value)
-		case 2: // labels
-			r.TextMap(&v.Labels)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v RecordRequest) CodecType() string { return "metric.RecordRequest" }
-
-// WriteJSON writes v as JSON.
-func (v RecordRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *RecordRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"points\":")
-	if v.Points == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Points {
-			w.Comma()
-			v.Points[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfRecordRequest = [1]string{"points"}
-
-// ReadJSON reads JSON into v.
-func (v *RecordRequest) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfRecordRequest[:]); i4 >= 0; i4 = r.Next(fieldsOfRecordRequest[:], i4) {
-		switch i4 {
-		case 0: // points
-			if r.Null() {
-				v.Points = nil
-			} else {
-				s5, n6 := v.Points, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Points = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
+var codecOfRecordRequest = codec.Type{Name: "metric.RecordRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"points":`, Offset: unsafe.Offsetof(RecordRequest{}.Points), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(RecordRequest{}.Points[0]), Slot: codec.Slot[Point], Elem: &codecOfPoint}},
+}}

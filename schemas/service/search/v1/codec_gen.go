@@ -4,166 +4,38 @@ package search
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Hit) CodecType() string { return "search.Hit" }
+// CodecType describes the type.
+func (Hit) CodecType() *codec.Type { return &codecOfHit }
 
-// WriteJSON writes v as JSON.
-func (v Hit) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfHit = codec.Type{Name: "search.Hit", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"ref":`, Offset: unsafe.Offsetof(Hit{}.Ref), Kind: codec.String},
+	{Key: `,"kind":`, Offset: unsafe.Offsetof(Hit{}.Kind), Kind: codec.String},
+	{Key: `,"type":`, Offset: unsafe.Offsetof(Hit{}.Type), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"owner":`, Offset: unsafe.Offsetof(Hit{}.Owner), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"lifecycle":`, Offset: unsafe.Offsetof(Hit{}.Lifecycle), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"title":`, Offset: unsafe.Offsetof(Hit{}.Title), Kind: codec.String},
+	{Key: `,"description":`, Offset: unsafe.Offsetof(Hit{}.Description), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"entity":`, Offset: unsafe.Offsetof(Hit{}.Entity), Kind: codec.Document},
+}}
 
-func (v *Hit) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"ref\":", v.Ref, false)
-	w.Text(",\"kind\":", v.Kind, false)
-	w.Text(",\"type\":", v.Type, true)
-	w.Text(",\"owner\":", v.Owner, true)
-	w.Text(",\"lifecycle\":", v.Lifecycle, true)
-	w.Text(",\"title\":", v.Title, false)
-	w.Text(",\"description\":", v.Description, true)
-	w.JSON(",\"entity\":", v.Entity, false)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (QueryRequest) CodecType() *codec.Type { return &codecOfQueryRequest }
 
-var fieldsOfHit = [8]string{"ref", "kind", "type", "owner", "lifecycle", "title", "description", "entity"}
+var codecOfQueryRequest = codec.Type{Name: "search.QueryRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"text":`, Offset: unsafe.Offsetof(QueryRequest{}.Text), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"filter":`, Offset: unsafe.Offsetof(QueryRequest{}.Filter), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, []string], Write: codec.WriteMap[string, []string], Elem: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(QueryRequest{}.Filter[""][0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}}},
+	{Key: `,"limit":`, Offset: unsafe.Offsetof(QueryRequest{}.Limit), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+	{Key: `,"cursor":`, Offset: unsafe.Offsetof(QueryRequest{}.Cursor), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
 
-// ReadJSON reads JSON into v.
-func (v *Hit) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfHit[:]); i2 >= 0; i2 = r.Next(fieldsOfHit[:], i2) {
-		switch i2 {
-		case 0: // ref
-			r.String(&v.Ref)
-		case 1: // kind
-			r.String(&v.Kind)
-		case 2: // type
-			r.String(&v.Type)
-		case 3: // owner
-			r.String(&v.Owner)
-		case 4: // lifecycle
-			r.String(&v.Lifecycle)
-		case 5: // title
-			r.String(&v.Title)
-		case 6: // description
-			r.String(&v.Description)
-		case 7: // entity
-			r.Document(&v.Entity)
-		}
-	}
-}
+// CodecType describes the type.
+func (QueryResponse) CodecType() *codec.Type { return &codecOfQueryResponse }
 
-// CodecType returns the name of the type.
-func (v QueryRequest) CodecType() string { return "search.QueryRequest" }
-
-// WriteJSON writes v as JSON.
-func (v QueryRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *QueryRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"text\":", v.Text, true)
-	if len(v.Filter) > 0 {
-		w.Raw(",\"filter\":")
-		if v.Filter == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for _, name3 := range codec.Names(v.Filter) {
-				w.Name(string(name3))
-				elem4 := v.Filter[name3]
-				if elem4 == nil {
-					w.Null()
-				} else {
-					at5 := w.Open()
-					for i6 := range elem4 {
-						w.Comma()
-						w.String(elem4[i6])
-					}
-					w.Array(at5)
-				}
-			}
-			w.Object(at2)
-		}
-	}
-	w.Number(",\"limit\":", int64(v.Limit), true)
-	w.Text(",\"cursor\":", v.Cursor, true)
-	w.Object(at1)
-}
-
-var fieldsOfQueryRequest = [4]string{"text", "filter", "limit", "cursor"}
-
-// ReadJSON reads JSON into v.
-func (v *QueryRequest) ReadJSON(r *codec.Reader) {
-	for i7 := r.Begin(fieldsOfQueryRequest[:]); i7 >= 0; i7 = r.Next(fieldsOfQueryRequest[:], i7) {
-		switch i7 {
-		case 0: // text
-			r.String(&v.Text)
-		case 1: // filter
-			if r.Null() {
-				v.Filter = nil
-			} else {
-				if v.Filter == nil {
-					v.Filter = make(map[string][]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name8 := r.Name()
-					var elem9 []string
-					r.Texts(&elem9)
-					v.Filter[string(name8)] = elem9
-				}
-			}
-		case 2: // limit
-			r.Int(&v.Limit)
-		case 3: // cursor
-			r.String(&v.Cursor)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v QueryResponse) CodecType() string { return "search.QueryResponse" }
-
-// WriteJSON writes v as JSON.
-func (v QueryResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *QueryResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"hits\":")
-	if v.Hits == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Hits {
-			w.Comma()
-			v.Hits[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Text(",\"next\":", v.Next, true)
-	w.Number(",\"total\":", int64(v.Total), false)
-	w.Object(at1)
-}
-
-var fieldsOfQueryResponse = [3]string{"hits", "next", "total"}
-
-// ReadJSON reads JSON into v.
-func (v *QueryResponse) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfQueryResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfQueryResponse[:], i4) {
-		switch i4 {
-		case 0: // hits
-			if r.Null() {
-				v.Hits = nil
-			} else {
-				s5, n6 := v.Hits, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Hits = codec.Cut(s5, n6)
-			}
-		case 1: // next
-			r.String(&v.Next)
-		case 2: // total
-			r.Int(&v.Total)
-		}
-	}
-}
+var codecOfQueryResponse = codec.Type{Name: "search.QueryResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"hits":`, Offset: unsafe.Offsetof(QueryResponse{}.Hits), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(QueryResponse{}.Hits[0]), Slot: codec.Slot[Hit], Elem: &codecOfHit}},
+	{Key: `,"next":`, Offset: unsafe.Offsetof(QueryResponse{}.Next), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"total":`, Offset: unsafe.Offsetof(QueryResponse{}.Total), Kind: codec.IntKind},
+}}

@@ -4,136 +4,44 @@ package stream
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v BeginRequest) CodecType() string { return "stream.BeginRequest" }
+// CodecType describes the type.
+func (BeginRequest) CodecType() *codec.Type { return &codecOfBeginRequest }
 
-// WriteJSON writes v as JSON.
-func (v BeginRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfBeginRequest = codec.Type{Name: "stream.BeginRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"handle":`, Offset: unsafe.Offsetof(BeginRequest{}.Handle), Kind: codec.Int64},
+	{Key: `,"status":`, Offset: unsafe.Offsetof(BeginRequest{}.Status), Kind: codec.IntKind},
+	{Key: `,"contentType":`, Offset: unsafe.Offsetof(BeginRequest{}.ContentType), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"header":`, Offset: unsafe.Offsetof(BeginRequest{}.Header), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
+}}
 
-func (v *BeginRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Number(",\"handle\":", int64(v.Handle), false)
-	w.Number(",\"status\":", int64(v.Status), false)
-	w.Text(",\"contentType\":", v.ContentType, true)
-	w.TextMap(",\"header\":", v.Header, true)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (CloseRequest) CodecType() *codec.Type { return &codecOfCloseRequest }
 
-var fieldsOfBeginRequest = [4]string{"handle", "status", "contentType", "header"}
+var codecOfCloseRequest = codec.Type{Name: "stream.CloseRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"handle":`, Offset: unsafe.Offsetof(CloseRequest{}.Handle), Kind: codec.Int64},
+}}
 
-// ReadJSON reads JSON into v.
-func (v *BeginRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfBeginRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfBeginRequest[:], i2) {
-		switch i2 {
-		case 0: // handle
-			r.Int64(&v.Handle)
-		case 1: // status
-			r.Int(&v.Status)
-		case 2: // contentType
-			r.String(&v.ContentType)
-		case 3: // header
-			r.TextMap(&v.Header)
-		}
-	}
-}
+// CodecType describes the type.
+func (ReadRequest) CodecType() *codec.Type { return &codecOfReadRequest }
 
-// CodecType returns the name of the type.
-func (v CloseRequest) CodecType() string { return "stream.CloseRequest" }
+var codecOfReadRequest = codec.Type{Name: "stream.ReadRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"handle":`, Offset: unsafe.Offsetof(ReadRequest{}.Handle), Kind: codec.Int64},
+	{Key: `,"max":`, Offset: unsafe.Offsetof(ReadRequest{}.Max), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+}}
 
-// WriteJSON writes v as JSON.
-func (v CloseRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+// CodecType describes the type.
+func (ReadResponse) CodecType() *codec.Type { return &codecOfReadResponse }
 
-func (v *CloseRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Number(",\"handle\":", int64(v.Handle), false)
-	w.Object(at1)
-}
+var codecOfReadResponse = codec.Type{Name: "stream.ReadResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"eof":`, Offset: unsafe.Offsetof(ReadResponse{}.EOF), Kind: codec.Bool, Omit: codec.OmitEmpty},
+}}
 
-var fieldsOfCloseRequest = [1]string{"handle"}
+// CodecType describes the type.
+func (WriteRequest) CodecType() *codec.Type { return &codecOfWriteRequest }
 
-// ReadJSON reads JSON into v.
-func (v *CloseRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfCloseRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfCloseRequest[:], i2) {
-		switch i2 {
-		case 0: // handle
-			r.Int64(&v.Handle)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v ReadRequest) CodecType() string { return "stream.ReadRequest" }
-
-// WriteJSON writes v as JSON.
-func (v ReadRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *ReadRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Number(",\"handle\":", int64(v.Handle), false)
-	w.Number(",\"max\":", int64(v.Max), true)
-	w.Object(at1)
-}
-
-var fieldsOfReadRequest = [2]string{"handle", "max"}
-
-// ReadJSON reads JSON into v.
-func (v *ReadRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfReadRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfReadRequest[:], i2) {
-		switch i2 {
-		case 0: // handle
-			r.Int64(&v.Handle)
-		case 1: // max
-			r.Int(&v.Max)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v ReadResponse) CodecType() string { return "stream.ReadResponse" }
-
-// WriteJSON writes v as JSON.
-func (v ReadResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *ReadResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Truth(",\"eof\":", v.EOF, true)
-	w.Object(at1)
-}
-
-var fieldsOfReadResponse = [1]string{"eof"}
-
-// ReadJSON reads JSON into v.
-func (v *ReadResponse) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfReadResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfReadResponse[:], i2) {
-		switch i2 {
-		case 0: // eof
-			r.Bool(&v.EOF)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v WriteRequest) CodecType() string { return "stream.WriteRequest" }
-
-// WriteJSON writes v as JSON.
-func (v WriteRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *WriteRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Number(",\"handle\":", int64(v.Handle), false)
-	w.Object(at1)
-}
-
-var fieldsOfWriteRequest = [1]string{"handle"}
-
-// ReadJSON reads JSON into v.
-func (v *WriteRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfWriteRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfWriteRequest[:], i2) {
-		switch i2 {
-		case 0: // handle
-			r.Int64(&v.Handle)
-		}
-	}
-}
+var codecOfWriteRequest = codec.Type{Name: "stream.WriteRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"handle":`, Offset: unsafe.Offsetof(WriteRequest{}.Handle), Kind: codec.Int64},
+}}

@@ -3,822 +3,140 @@
 package table
 
 import (
+	"encoding/json"
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v Aggregate) CodecType() string { return "table.Aggregate" }
-
-// WriteJSON writes v as JSON.
-func (v Aggregate) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Aggregate) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"fn\":", v.Fn, false)
-	w.Text(",\"column\":", v.Column, true)
-	w.Text(",\"as\":", v.As, false)
-	w.Object(at1)
-}
-
-var fieldsOfAggregate = [3]string{"fn", "column", "as"}
-
-// ReadJSON reads JSON into v.
-func (v *Aggregate) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfAggregate[:]); i2 >= 0; i2 = r.Next(fieldsOfAggregate[:], i2) {
-		switch i2 {
-		case 0: // fn
-			r.String(&v.Fn)
-		case 1: // column
-			r.String(&v.Column)
-		case 2: // as
-			r.String(&v.As)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v AggregateRequest) CodecType() string { return "table.AggregateRequest" }
-
-// WriteJSON writes v as JSON.
-func (v AggregateRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *AggregateRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"table\":", v.Table, false)
-	if v.Where != nil {
-		w.Raw(",\"where\":")
-		if v.Where == nil {
-			w.Null()
-		} else {
-			(*v.Where).writeJSON(w)
-		}
-	}
-	if len(v.Joins) > 0 {
-		w.Raw(",\"joins\":")
-		if v.Joins == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for i3 := range v.Joins {
-				w.Comma()
-				v.Joins[i3].writeJSON(w)
-			}
-			w.Array(at2)
-		}
-	}
-	w.Texts(",\"groupBy\":", v.GroupBy, true)
-	w.Raw(",\"aggregates\":")
-	if v.Aggregates == nil {
-		w.Null()
-	} else {
-		at4 := w.Open()
-		for i5 := range v.Aggregates {
-			w.Comma()
-			v.Aggregates[i5].writeJSON(w)
-		}
-		w.Array(at4)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfAggregateRequest = [5]string{"table", "where", "joins", "groupBy", "aggregates"}
-
-// ReadJSON reads JSON into v.
-func (v *AggregateRequest) ReadJSON(r *codec.Reader) {
-	for i6 := r.Begin(fieldsOfAggregateRequest[:]); i6 >= 0; i6 = r.Next(fieldsOfAggregateRequest[:], i6) {
-		switch i6 {
-		case 0: // table
-			r.String(&v.Table)
-		case 1: // where
-			if r.Null() {
-				v.Where = nil
-			} else {
-				if v.Where == nil {
-					v.Where = new(Where)
-				}
-				(*v.Where).ReadJSON(r)
-			}
-		case 2: // joins
-			if r.Null() {
-				v.Joins = nil
-			} else {
-				s7, n8 := v.Joins, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
-				}
-				v.Joins = codec.Cut(s7, n8)
-			}
-		case 3: // groupBy
-			r.Texts(&v.GroupBy)
-		case 4: // aggregates
-			if r.Null() {
-				v.Aggregates = nil
-			} else {
-				s9, n10 := v.Aggregates, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s9 = codec.Slot(s9, n10)
-					s9[n10].ReadJSON(r)
-					n10++
-				}
-				v.Aggregates = codec.Cut(s9, n10)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v AggregateResponse) CodecType() string { return "table.AggregateResponse" }
-
-// WriteJSON writes v as JSON.
-func (v AggregateResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *AggregateResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"groups\":")
-	if v.Groups == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Groups {
-			w.Comma()
-			w.Document(v.Groups[i3])
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfAggregateResponse = [1]string{"groups"}
-
-// ReadJSON reads JSON into v.
-func (v *AggregateResponse) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfAggregateResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfAggregateResponse[:], i4) {
-		switch i4 {
-		case 0: // groups
-			if r.Null() {
-				v.Groups = nil
-			} else {
-				s5, n6 := v.Groups, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					r.Document(&s5[n6])
-					n6++
-				}
-				v.Groups = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v BatchRequest) CodecType() string { return "table.BatchRequest" }
-
-// WriteJSON writes v as JSON.
-func (v BatchRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *BatchRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"operations\":")
-	if v.Operations == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Operations {
-			w.Comma()
-			v.Operations[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfBatchRequest = [1]string{"operations"}
-
-// ReadJSON reads JSON into v.
-func (v *BatchRequest) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfBatchRequest[:]); i4 >= 0; i4 = r.Next(fieldsOfBatchRequest[:], i4) {
-		switch i4 {
-		case 0: // operations
-			if r.Null() {
-				v.Operations = nil
-			} else {
-				s5, n6 := v.Operations, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Operations = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v BatchResponse) CodecType() string { return "table.BatchResponse" }
-
-// WriteJSON writes v as JSON.
-func (v BatchResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *BatchResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"results\":")
-	if v.Results == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Results {
-			w.Comma()
-			v.Results[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfBatchResponse = [1]string{"results"}
-
-// ReadJSON reads JSON into v.
-func (v *BatchResponse) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfBatchResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfBatchResponse[:], i4) {
-		switch i4 {
-		case 0: // results
-			if r.Null() {
-				v.Results = nil
-			} else {
-				s5, n6 := v.Results, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Results = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v DeleteRequest) CodecType() string { return "table.DeleteRequest" }
-
-// WriteJSON writes v as JSON.
-func (v DeleteRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *DeleteRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"table\":", v.Table, false)
-	if v.Where != nil {
-		w.Raw(",\"where\":")
-		if v.Where == nil {
-			w.Null()
-		} else {
-			(*v.Where).writeJSON(w)
-		}
-	}
-	if v.Expect != nil {
-		w.Raw(",\"expect\":")
-		if v.Expect == nil {
-			w.Null()
-		} else {
-			w.Int(int64((*v.Expect)))
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfDeleteRequest = [3]string{"table", "where", "expect"}
-
-// ReadJSON reads JSON into v.
-func (v *DeleteRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfDeleteRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfDeleteRequest[:], i2) {
-		switch i2 {
-		case 0: // table
-			r.String(&v.Table)
-		case 1: // where
-			if r.Null() {
-				v.Where = nil
-			} else {
-				if v.Where == nil {
-					v.Where = new(Where)
-				}
-				(*v.Where).ReadJSON(r)
-			}
-		case 2: // expect
-			if r.Null() {
-				v.Expect = nil
-			} else {
-				if v.Expect == nil {
-					v.Expect = new(int64)
-				}
-				r.Int64(&(*v.Expect))
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Join) CodecType() string { return "table.Join" }
-
-// WriteJSON writes v as JSON.
-func (v Join) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Join) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"reference\":", v.Reference, false)
-	w.Texts(",\"columns\":", v.Columns, true)
-	w.Object(at1)
-}
-
-var fieldsOfJoin = [2]string{"reference", "columns"}
-
-// ReadJSON reads JSON into v.
-func (v *Join) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfJoin[:]); i2 >= 0; i2 = r.Next(fieldsOfJoin[:], i2) {
-		switch i2 {
-		case 0: // reference
-			r.String(&v.Reference)
-		case 1: // columns
-			r.Texts(&v.Columns)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Operation) CodecType() string { return "table.Operation" }
-
-// WriteJSON writes v as JSON.
-func (v Operation) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Operation) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	if v.Insert != nil {
-		w.Raw(",\"insert\":")
-		if v.Insert == nil {
-			w.Null()
-		} else {
-			(*v.Insert).writeJSON(w)
-		}
-	}
-	if v.Upsert != nil {
-		w.Raw(",\"upsert\":")
-		if v.Upsert == nil {
-			w.Null()
-		} else {
-			(*v.Upsert).writeJSON(w)
-		}
-	}
-	if v.Update != nil {
-		w.Raw(",\"update\":")
-		if v.Update == nil {
-			w.Null()
-		} else {
-			(*v.Update).writeJSON(w)
-		}
-	}
-	if v.Delete != nil {
-		w.Raw(",\"delete\":")
-		if v.Delete == nil {
-			w.Null()
-		} else {
-			(*v.Delete).writeJSON(w)
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfOperation = [4]string{"insert", "upsert", "update", "delete"}
-
-// ReadJSON reads JSON into v.
-func (v *Operation) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfOperation[:]); i2 >= 0; i2 = r.Next(fieldsOfOperation[:], i2) {
-		switch i2 {
-		case 0: // insert
-			if r.Null() {
-				v.Insert = nil
-			} else {
-				if v.Insert == nil {
-					v.Insert = new(WriteRequest)
-				}
-				(*v.Insert).ReadJSON(r)
-			}
-		case 1: // upsert
-			if r.Null() {
-				v.Upsert = nil
-			} else {
-				if v.Upsert == nil {
-					v.Upsert = new(WriteRequest)
-				}
-				(*v.Upsert).ReadJSON(r)
-			}
-		case 2: // update
-			if r.Null() {
-				v.Update = nil
-			} else {
-				if v.Update == nil {
-					v.Update = new(UpdateRequest)
-				}
-				(*v.Update).ReadJSON(r)
-			}
-		case 3: // delete
-			if r.Null() {
-				v.Delete = nil
-			} else {
-				if v.Delete == nil {
-					v.Delete = new(DeleteRequest)
-				}
-				(*v.Delete).ReadJSON(r)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Order) CodecType() string { return "table.Order" }
-
-// WriteJSON writes v as JSON.
-func (v Order) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Order) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"column\":", v.Column, false)
-	w.Truth(",\"desc\":", v.Desc, true)
-	w.Object(at1)
-}
-
-var fieldsOfOrder = [2]string{"column", "desc"}
-
-// ReadJSON reads JSON into v.
-func (v *Order) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfOrder[:]); i2 >= 0; i2 = r.Next(fieldsOfOrder[:], i2) {
-		switch i2 {
-		case 0: // column
-			r.String(&v.Column)
-		case 1: // desc
-			r.Bool(&v.Desc)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v SelectRequest) CodecType() string { return "table.SelectRequest" }
-
-// WriteJSON writes v as JSON.
-func (v SelectRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *SelectRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"table\":", v.Table, false)
-	w.Texts(",\"columns\":", v.Columns, true)
-	if v.Where != nil {
-		w.Raw(",\"where\":")
-		if v.Where == nil {
-			w.Null()
-		} else {
-			(*v.Where).writeJSON(w)
-		}
-	}
-	if len(v.Order) > 0 {
-		w.Raw(",\"order\":")
-		if v.Order == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for i3 := range v.Order {
-				w.Comma()
-				v.Order[i3].writeJSON(w)
-			}
-			w.Array(at2)
-		}
-	}
-	if len(v.Joins) > 0 {
-		w.Raw(",\"joins\":")
-		if v.Joins == nil {
-			w.Null()
-		} else {
-			at4 := w.Open()
-			for i5 := range v.Joins {
-				w.Comma()
-				v.Joins[i5].writeJSON(w)
-			}
-			w.Array(at4)
-		}
-	}
-	w.Number(",\"limit\":", int64(v.Limit), true)
-	w.Text(",\"cursor\":", v.Cursor, true)
-	w.Object(at1)
-}
-
-var fieldsOfSelectRequest = [7]string{"table", "columns", "where", "order", "joins", "limit", "cursor"}
-
-// ReadJSON reads JSON into v.
-func (v *SelectRequest) ReadJSON(r *codec.Reader) {
-	for i6 := r.Begin(fieldsOfSelectRequest[:]); i6 >= 0; i6 = r.Next(fieldsOfSelectRequest[:], i6) {
-		switch i6 {
-		case 0: // table
-			r.String(&v.Table)
-		case 1: // columns
-			r.Texts(&v.Columns)
-		case 2: // where
-			if r.Null() {
-				v.Where = nil
-			} else {
-				if v.Where == nil {
-					v.Where = new(Where)
-				}
-				(*v.Where).ReadJSON(r)
-			}
-		case 3: // order
-			if r.Null() {
-				v.Order = nil
-			} else {
-				s7, n8 := v.Order, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					s7[n8].ReadJSON(r)
-					n8++
-				}
-				v.Order = codec.Cut(s7, n8)
-			}
-		case 4: // joins
-			if r.Null() {
-				v.Joins = nil
-			} else {
-				s9, n10 := v.Joins, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s9 = codec.Slot(s9, n10)
-					s9[n10].ReadJSON(r)
-					n10++
-				}
-				v.Joins = codec.Cut(s9, n10)
-			}
-		case 5: // limit
-			r.Int(&v.Limit)
-		case 6: // cursor
-			r.String(&v.Cursor)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v SelectResponse) CodecType() string { return "table.SelectResponse" }
-
-// WriteJSON writes v as JSON.
-func (v SelectResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *SelectResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"rows\":")
-	if v.Rows == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Rows {
-			w.Comma()
-			w.Document(v.Rows[i3])
-		}
-		w.Array(at2)
-	}
-	w.Text(",\"next\":", v.Next, true)
-	w.Object(at1)
-}
-
-var fieldsOfSelectResponse = [2]string{"rows", "next"}
-
-// ReadJSON reads JSON into v.
-func (v *SelectResponse) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfSelectResponse[:]); i4 >= 0; i4 = r.Next(fieldsOfSelectResponse[:], i4) {
-		switch i4 {
-		case 0: // rows
-			if r.Null() {
-				v.Rows = nil
-			} else {
-				s5, n6 := v.Rows, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					r.Document(&s5[n6])
-					n6++
-				}
-				v.Rows = codec.Cut(s5, n6)
-			}
-		case 1: // next
-			r.String(&v.Next)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v UpdateRequest) CodecType() string { return "table.UpdateRequest" }
-
-// WriteJSON writes v as JSON.
-func (v UpdateRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *UpdateRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"table\":", v.Table, false)
-	if v.Where != nil {
-		w.Raw(",\"where\":")
-		if v.Where == nil {
-			w.Null()
-		} else {
-			(*v.Where).writeJSON(w)
-		}
-	}
-	w.JSON(",\"set\":", v.Set, false)
-	if v.Expect != nil {
-		w.Raw(",\"expect\":")
-		if v.Expect == nil {
-			w.Null()
-		} else {
-			w.Int(int64((*v.Expect)))
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfUpdateRequest = [4]string{"table", "where", "set", "expect"}
-
-// ReadJSON reads JSON into v.
-func (v *UpdateRequest) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfUpdateRequest[:]); i2 >= 0; i2 = r.Next(fieldsOfUpdateRequest[:], i2) {
-		switch i2 {
-		case 0: // table
-			r.String(&v.Table)
-		case 1: // where
-			if r.Null() {
-				v.Where = nil
-			} else {
-				if v.Where == nil {
-					v.Where = new(Where)
-				}
-				(*v.Where).ReadJSON(r)
-			}
-		case 2: // set
-			r.Document(&v.Set)
-		case 3: // expect
-			if r.Null() {
-				v.Expect = nil
-			} else {
-				if v.Expect == nil {
-					v.Expect = new(int64)
-				}
-				r.Int64(&(*v.Expect))
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Where) CodecType() string { return "table.Where" }
-
-// WriteJSON writes v as JSON.
-func (v Where) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Where) writeJSON(w *codec.Writer) {
-	if w.Deep() {
-		return
-	}
-	at1 := w.Open()
-	w.Text(",\"op\":", v.Op, false)
-	w.Text(",\"column\":", v.Column, true)
-	w.JSON(",\"value\":", v.Value, true)
-	if len(v.Values) > 0 {
-		w.Raw(",\"values\":")
-		if v.Values == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for i3 := range v.Values {
-				w.Comma()
-				w.Document(v.Values[i3])
-			}
-			w.Array(at2)
-		}
-	}
-	if len(v.Args) > 0 {
-		w.Raw(",\"args\":")
-		if v.Args == nil {
-			w.Null()
-		} else {
-			at4 := w.Open()
-			for i5 := range v.Args {
-				w.Comma()
-				v.Args[i5].writeJSON(w)
-			}
-			w.Array(at4)
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfWhere = [5]string{"op", "column", "value", "values", "args"}
-
-// ReadJSON reads JSON into v.
-func (v *Where) ReadJSON(r *codec.Reader) {
-	for i6 := r.Begin(fieldsOfWhere[:]); i6 >= 0; i6 = r.Next(fieldsOfWhere[:], i6) {
-		switch i6 {
-		case 0: // op
-			r.String(&v.Op)
-		case 1: // column
-			r.String(&v.Column)
-		case 2: // value
-			r.Document(&v.Value)
-		case 3: // values
-			if r.Null() {
-				v.Values = nil
-			} else {
-				s7, n8 := v.Values, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s7 = codec.Slot(s7, n8)
-					r.Document(&s7[n8])
-					n8++
-				}
-				v.Values = codec.Cut(s7, n8)
-			}
-		case 4: // args
-			if r.Null() {
-				v.Args = nil
-			} else {
-				s9, n10 := v.Args, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s9 = codec.Slot(s9, n10)
-					s9[n10].ReadJSON(r)
-					n10++
-				}
-				v.Args = codec.Cut(s9, n10)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v WriteRequest) CodecType() string { return "table.WriteRequest" }
-
-// WriteJSON writes v as JSON.
-func (v WriteRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *WriteRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"table\":", v.Table, false)
-	w.Raw(",\"rows\":")
-	if v.Rows == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Rows {
-			w.Comma()
-			w.Document(v.Rows[i3])
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
-
-var fieldsOfWriteRequest = [2]string{"table", "rows"}
-
-// ReadJSON reads JSON into v.
-func (v *WriteRequest) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfWriteRequest[:]); i4 >= 0; i4 = r.Next(fieldsOfWriteRequest[:], i4) {
-		switch i4 {
-		case 0: // table
-			r.String(&v.Table)
-		case 1: // rows
-			if r.Null() {
-				v.Rows = nil
-			} else {
-				s5, n6 := v.Rows, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					r.Document(&s5[n6])
-					n6++
-				}
-				v.Rows = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v WriteResponse) CodecType() string { return "table.WriteResponse" }
-
-// WriteJSON writes v as JSON.
-func (v WriteResponse) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *WriteResponse) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Number(",\"rows\":", int64(v.Rows), false)
-	w.Object(at1)
-}
-
-var fieldsOfWriteResponse = [1]string{"rows"}
-
-// ReadJSON reads JSON into v.
-func (v *WriteResponse) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfWriteResponse[:]); i2 >= 0; i2 = r.Next(fieldsOfWriteResponse[:], i2) {
-		switch i2 {
-		case 0: // rows
-			r.Int64(&v.Rows)
-		}
-	}
-}
+// CodecType describes the type.
+func (Aggregate) CodecType() *codec.Type { return &codecOfAggregate }
+
+var codecOfAggregate = codec.Type{Name: "table.Aggregate", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"fn":`, Offset: unsafe.Offsetof(Aggregate{}.Fn), Kind: codec.String},
+	{Key: `,"column":`, Offset: unsafe.Offsetof(Aggregate{}.Column), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"as":`, Offset: unsafe.Offsetof(Aggregate{}.As), Kind: codec.String},
+}}
+
+// CodecType describes the type.
+func (AggregateRequest) CodecType() *codec.Type { return &codecOfAggregateRequest }
+
+var codecOfAggregateRequest = codec.Type{Name: "table.AggregateRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"table":`, Offset: unsafe.Offsetof(AggregateRequest{}.Table), Kind: codec.String},
+	{Key: `,"where":`, Offset: unsafe.Offsetof(AggregateRequest{}.Where), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Where], Of: &Where{}}},
+	{Key: `,"joins":`, Offset: unsafe.Offsetof(AggregateRequest{}.Joins), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(AggregateRequest{}.Joins[0]), Slot: codec.Slot[Join], Elem: &codecOfJoin}},
+	{Key: `,"groupBy":`, Offset: unsafe.Offsetof(AggregateRequest{}.GroupBy), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(AggregateRequest{}.GroupBy[0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"aggregates":`, Offset: unsafe.Offsetof(AggregateRequest{}.Aggregates), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(AggregateRequest{}.Aggregates[0]), Slot: codec.Slot[Aggregate], Elem: &codecOfAggregate}},
+}}
+
+// CodecType describes the type.
+func (AggregateResponse) CodecType() *codec.Type { return &codecOfAggregateResponse }
+
+var codecOfAggregateResponse = codec.Type{Name: "table.AggregateResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"groups":`, Offset: unsafe.Offsetof(AggregateResponse{}.Groups), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(AggregateResponse{}.Groups[0]), Slot: codec.Slot[json.RawMessage], Elem: &codec.Scalar[codec.Document]}},
+}}
+
+// CodecType describes the type.
+func (BatchRequest) CodecType() *codec.Type { return &codecOfBatchRequest }
+
+var codecOfBatchRequest = codec.Type{Name: "table.BatchRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"operations":`, Offset: unsafe.Offsetof(BatchRequest{}.Operations), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(BatchRequest{}.Operations[0]), Slot: codec.Slot[Operation], Elem: &codecOfOperation}},
+}}
+
+// CodecType describes the type.
+func (BatchResponse) CodecType() *codec.Type { return &codecOfBatchResponse }
+
+var codecOfBatchResponse = codec.Type{Name: "table.BatchResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"results":`, Offset: unsafe.Offsetof(BatchResponse{}.Results), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(BatchResponse{}.Results[0]), Slot: codec.Slot[WriteResponse], Elem: &codecOfWriteResponse}},
+}}
+
+// CodecType describes the type.
+func (DeleteRequest) CodecType() *codec.Type { return &codecOfDeleteRequest }
+
+var codecOfDeleteRequest = codec.Type{Name: "table.DeleteRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"table":`, Offset: unsafe.Offsetof(DeleteRequest{}.Table), Kind: codec.String},
+	{Key: `,"where":`, Offset: unsafe.Offsetof(DeleteRequest{}.Where), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Where], Of: &Where{}}},
+	{Key: `,"expect":`, Offset: unsafe.Offsetof(DeleteRequest{}.Expect), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[int64], Elem: &codec.Scalar[codec.Int64]}},
+}}
+
+// CodecType describes the type.
+func (Join) CodecType() *codec.Type { return &codecOfJoin }
+
+var codecOfJoin = codec.Type{Name: "table.Join", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"reference":`, Offset: unsafe.Offsetof(Join{}.Reference), Kind: codec.String},
+	{Key: `,"columns":`, Offset: unsafe.Offsetof(Join{}.Columns), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Join{}.Columns[0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}},
+}}
+
+// CodecType describes the type.
+func (Operation) CodecType() *codec.Type { return &codecOfOperation }
+
+var codecOfOperation = codec.Type{Name: "table.Operation", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"insert":`, Offset: unsafe.Offsetof(Operation{}.Insert), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[WriteRequest], Elem: &codecOfWriteRequest}},
+	{Key: `,"upsert":`, Offset: unsafe.Offsetof(Operation{}.Upsert), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[WriteRequest], Elem: &codecOfWriteRequest}},
+	{Key: `,"update":`, Offset: unsafe.Offsetof(Operation{}.Update), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[UpdateRequest], Elem: &codecOfUpdateRequest}},
+	{Key: `,"delete":`, Offset: unsafe.Offsetof(Operation{}.Delete), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[DeleteRequest], Elem: &codecOfDeleteRequest}},
+}}
+
+// CodecType describes the type.
+func (Order) CodecType() *codec.Type { return &codecOfOrder }
+
+var codecOfOrder = codec.Type{Name: "table.Order", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"column":`, Offset: unsafe.Offsetof(Order{}.Column), Kind: codec.String},
+	{Key: `,"desc":`, Offset: unsafe.Offsetof(Order{}.Desc), Kind: codec.Bool, Omit: codec.OmitEmpty},
+}}
+
+// CodecType describes the type.
+func (SelectRequest) CodecType() *codec.Type { return &codecOfSelectRequest }
+
+var codecOfSelectRequest = codec.Type{Name: "table.SelectRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"table":`, Offset: unsafe.Offsetof(SelectRequest{}.Table), Kind: codec.String},
+	{Key: `,"columns":`, Offset: unsafe.Offsetof(SelectRequest{}.Columns), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(SelectRequest{}.Columns[0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"where":`, Offset: unsafe.Offsetof(SelectRequest{}.Where), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Where], Of: &Where{}}},
+	{Key: `,"order":`, Offset: unsafe.Offsetof(SelectRequest{}.Order), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(SelectRequest{}.Order[0]), Slot: codec.Slot[Order], Elem: &codecOfOrder}},
+	{Key: `,"joins":`, Offset: unsafe.Offsetof(SelectRequest{}.Joins), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(SelectRequest{}.Joins[0]), Slot: codec.Slot[Join], Elem: &codecOfJoin}},
+	{Key: `,"limit":`, Offset: unsafe.Offsetof(SelectRequest{}.Limit), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+	{Key: `,"cursor":`, Offset: unsafe.Offsetof(SelectRequest{}.Cursor), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
+
+// CodecType describes the type.
+func (SelectResponse) CodecType() *codec.Type { return &codecOfSelectResponse }
+
+var codecOfSelectResponse = codec.Type{Name: "table.SelectResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"rows":`, Offset: unsafe.Offsetof(SelectResponse{}.Rows), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(SelectResponse{}.Rows[0]), Slot: codec.Slot[json.RawMessage], Elem: &codec.Scalar[codec.Document]}},
+	{Key: `,"next":`, Offset: unsafe.Offsetof(SelectResponse{}.Next), Kind: codec.String, Omit: codec.OmitEmpty},
+}}
+
+// CodecType describes the type.
+func (UpdateRequest) CodecType() *codec.Type { return &codecOfUpdateRequest }
+
+var codecOfUpdateRequest = codec.Type{Name: "table.UpdateRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"table":`, Offset: unsafe.Offsetof(UpdateRequest{}.Table), Kind: codec.String},
+	{Key: `,"where":`, Offset: unsafe.Offsetof(UpdateRequest{}.Where), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Where], Of: &Where{}}},
+	{Key: `,"set":`, Offset: unsafe.Offsetof(UpdateRequest{}.Set), Kind: codec.Document},
+	{Key: `,"expect":`, Offset: unsafe.Offsetof(UpdateRequest{}.Expect), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[int64], Elem: &codec.Scalar[codec.Int64]}},
+}}
+
+// CodecType describes the type.
+func (Where) CodecType() *codec.Type { return &codecOfWhere }
+
+var codecOfWhere = codec.Type{Name: "table.Where", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"op":`, Offset: unsafe.Offsetof(Where{}.Op), Kind: codec.String},
+	{Key: `,"column":`, Offset: unsafe.Offsetof(Where{}.Column), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"value":`, Offset: unsafe.Offsetof(Where{}.Value), Kind: codec.Document, Omit: codec.OmitEmpty},
+	{Key: `,"values":`, Offset: unsafe.Offsetof(Where{}.Values), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Where{}.Values[0]), Slot: codec.Slot[json.RawMessage], Elem: &codec.Scalar[codec.Document]}},
+	{Key: `,"args":`, Offset: unsafe.Offsetof(Where{}.Args), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Where{}.Args[0]), Slot: codec.Slot[Where], Of: &Where{}}},
+}}
+
+// CodecType describes the type.
+func (WriteRequest) CodecType() *codec.Type { return &codecOfWriteRequest }
+
+var codecOfWriteRequest = codec.Type{Name: "table.WriteRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"table":`, Offset: unsafe.Offsetof(WriteRequest{}.Table), Kind: codec.String},
+	{Key: `,"rows":`, Offset: unsafe.Offsetof(WriteRequest{}.Rows), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(WriteRequest{}.Rows[0]), Slot: codec.Slot[json.RawMessage], Elem: &codec.Scalar[codec.Document]}},
+}}
+
+// CodecType describes the type.
+func (WriteResponse) CodecType() *codec.Type { return &codecOfWriteResponse }
+
+var codecOfWriteResponse = codec.Type{Name: "table.WriteResponse", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"rows":`, Offset: unsafe.Offsetof(WriteResponse{}.Rows), Kind: codec.Int64},
+}}

@@ -4,87 +4,24 @@ package trace
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v RecordRequest) CodecType() string { return "trace.RecordRequest" }
+// CodecType describes the type.
+func (RecordRequest) CodecType() *codec.Type { return &codecOfRecordRequest }
 
-// WriteJSON writes v as JSON.
-func (v RecordRequest) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfRecordRequest = codec.Type{Name: "trace.RecordRequest", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"spans":`, Offset: unsafe.Offsetof(RecordRequest{}.Spans), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(RecordRequest{}.Spans[0]), Slot: codec.Slot[Span], Elem: &codecOfSpan}},
+}}
 
-func (v *RecordRequest) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Raw(",\"spans\":")
-	if v.Spans == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Spans {
-			w.Comma()
-			v.Spans[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Span) CodecType() *codec.Type { return &codecOfSpan }
 
-var fieldsOfRecordRequest = [1]string{"spans"}
-
-// ReadJSON reads JSON into v.
-func (v *RecordRequest) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfRecordRequest[:]); i4 >= 0; i4 = r.Next(fieldsOfRecordRequest[:], i4) {
-		switch i4 {
-		case 0: // spans
-			if r.Null() {
-				v.Spans = nil
-			} else {
-				s5, n6 := v.Spans, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.Spans = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Span) CodecType() string { return "trace.Span" }
-
-// WriteJSON writes v as JSON.
-func (v Span) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Span) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"name\":", v.Name, false)
-	w.Moment(",\"start\":", v.Start, false)
-	w.Moment(",\"end\":", v.End, false)
-	w.Number(",\"parent\":", int64(v.Parent), true)
-	w.TextMap(",\"attributes\":", v.Attributes, true)
-	w.Text(",\"error\":", v.Error, true)
-	w.Object(at1)
-}
-
-var fieldsOfSpan = [6]string{"name", "start", "end", "parent", "attributes", "error"}
-
-// ReadJSON reads JSON into v.
-func (v *Span) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfSpan[:]); i2 >= 0; i2 = r.Next(fieldsOfSpan[:], i2) {
-		switch i2 {
-		case 0: // name
-			r.String(&v.Name)
-		case 1: // start
-			r.Time(&v.Start)
-		case 2: // end
-			r.Time(&v.End)
-		case 3: // parent
-			r.Int(&v.Parent)
-		case 4: // attributes
-			r.TextMap(&v.Attributes)
-		case 5: // error
-			r.String(&v.Error)
-		}
-	}
-}
+var codecOfSpan = codec.Type{Name: "trace.Span", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"name":`, Offset: unsafe.Offsetof(Span{}.Name), Kind: codec.String},
+	{Key: `,"start":`, Offset: unsafe.Offsetof(Span{}.Start), Kind: codec.Time},
+	{Key: `,"end":`, Offset: unsafe.Offsetof(Span{}.End), Kind: codec.Time},
+	{Key: `,"parent":`, Offset: unsafe.Offsetof(Span{}.Parent), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+	{Key: `,"attributes":`, Offset: unsafe.Offsetof(Span{}.Attributes), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"error":`, Offset: unsafe.Offsetof(Span{}.Error), Kind: codec.String, Omit: codec.OmitEmpty},
+}}

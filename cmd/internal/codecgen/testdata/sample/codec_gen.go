@@ -4,516 +4,90 @@ package sample
 
 import (
 	"github.com/callboard-dev/callboard/schemas/codec"
+	"net/netip"
+	"unsafe"
 )
 
-// CodecType returns the name of the type.
-func (v All) CodecType() string { return "sample.All" }
+// CodecType describes the type.
+func (All) CodecType() *codec.Type { return &codecOfAll }
 
-// WriteJSON writes v as JSON.
-func (v All) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+var codecOfAll = codec.Type{Name: "sample.All", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"id":`, Offset: unsafe.Offsetof(All{}.Base) + unsafe.Offsetof(All{}.Base.ID), Kind: codec.String},
+	{Key: `,"extra":`, Offset: unsafe.Offsetof(All{}.Side) + unsafe.Offsetof(All{}.Side.Extra), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+	{Key: `,"shadow":`, Offset: unsafe.Offsetof(All{}.Shadow), Kind: codec.String},
+	{Key: `,"Plain":`, Offset: unsafe.Offsetof(All{}.Plain), Kind: codec.String},
+	{Key: `,"tone":`, Offset: unsafe.Offsetof(All{}.Tone), Kind: codec.String, Omit: codec.OmitEmpty},
+	{Key: `,"yes":`, Offset: unsafe.Offsetof(All{}.Yes), Kind: codec.Bool},
+	{Key: `,"yesToo":`, Offset: unsafe.Offsetof(All{}.YesToo), Kind: codec.Bool, Omit: codec.OmitEmpty},
+	{Key: `,"i":`, Offset: unsafe.Offsetof(All{}.I), Kind: codec.IntKind},
+	{Key: `,"i8":`, Offset: unsafe.Offsetof(All{}.I8), Kind: codec.Int8, Omit: codec.OmitEmpty},
+	{Key: `,"i64":`, Offset: unsafe.Offsetof(All{}.I64), Kind: codec.Int64},
+	{Key: `,"u8":`, Offset: unsafe.Offsetof(All{}.U8), Kind: codec.Uint8},
+	{Key: `,"u64":`, Offset: unsafe.Offsetof(All{}.U64), Kind: codec.Uint64, Omit: codec.OmitZero},
+	{Key: `,"count":`, Offset: unsafe.Offsetof(All{}.Count), Kind: codec.Int16},
+	{Key: `,"f32":`, Offset: unsafe.Offsetof(All{}.F32), Kind: codec.Float32},
+	{Key: `,"f64":`, Offset: unsafe.Offsetof(All{}.F64), Kind: codec.Float64, Omit: codec.OmitEmpty},
+	{Key: `,"bytes":`, Offset: unsafe.Offsetof(All{}.Bytes), Kind: codec.Bytes, Omit: codec.OmitEmpty},
+	{Key: `,"null":`, Offset: unsafe.Offsetof(All{}.Null), Kind: codec.Bytes},
+	{Key: `,"doc":`, Offset: unsafe.Offsetof(All{}.Doc), Kind: codec.Document, Omit: codec.OmitEmpty},
+	{Key: `,"at":`, Offset: unsafe.Offsetof(All{}.At), Kind: codec.Time, Omit: codec.OmitZero},
+	{Key: `,"since":`, Offset: unsafe.Offsetof(All{}.Since), Kind: codec.Time},
+	{Key: `,"texts":`, Offset: unsafe.Offsetof(All{}.Texts), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(All{}.Texts[0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"tags":`, Offset: unsafe.Offsetof(All{}.Tags), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(All{}.Tags[0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"inners":`, Offset: unsafe.Offsetof(All{}.Inners), Kind: codec.Slice, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(All{}.Inners[0]), Slot: codec.Slot[Inner], Of: &Inner{}}},
+	{Key: `,"grid":`, Offset: unsafe.Offsetof(All{}.Grid), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(All{}.Grid[0]), Slot: codec.Slot[[]int], Elem: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(All{}.Grid[0][0]), Slot: codec.Slot[int], Elem: &codec.Scalar[codec.IntKind]}}},
+	{Key: `,"ref":`, Offset: unsafe.Offsetof(All{}.Ref), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Inner], Of: &Inner{}}},
+	{Key: `,"num":`, Offset: unsafe.Offsetof(All{}.Num), Kind: codec.Pointer, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[float64], Elem: &codec.Scalar[codec.Float64]}},
+	{Key: `,"deep":`, Offset: unsafe.Offsetof(All{}.Deep), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[*int], Elem: &codec.Type{Kind: codec.Pointer, New: codec.New[int], Elem: &codec.Scalar[codec.IntKind]}}},
+	{Key: `,"map":`, Offset: unsafe.Offsetof(All{}.Map), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
+	{Key: `,"lists":`, Offset: unsafe.Offsetof(All{}.Lists), Kind: codec.Map, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[Tone, []string], Write: codec.WriteMap[Tone, []string], Elem: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(All{}.Lists[""][0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}}},
+	{Key: `,"objects":`, Offset: unsafe.Offsetof(All{}.Objects), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, Inner], Write: codec.WriteMap[string, Inner], Of: &Inner{}}},
+	{Key: `,"loose":`, Offset: unsafe.Offsetof(All{}.Loose), Kind: codec.Any, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Any, Box: codec.Box[any]}},
+	{Key: `,"numbers":`, Offset: unsafe.Offsetof(All{}.Numbers), Kind: codec.Any, Type: &codec.Type{Kind: codec.Any, Box: codec.Box[map[int]string]}},
+	{Key: `,"fixed":`, Offset: unsafe.Offsetof(All{}.Fixed), Kind: codec.Any, Type: &codec.Type{Kind: codec.Any, Box: codec.Box[[2]int]}},
+	{Key: `,"addr":`, Offset: unsafe.Offsetof(All{}.Addr), Kind: codec.Any, Type: &codec.Type{Kind: codec.Any, Box: codec.Box[netip.Addr]}},
+	{Key: `,"own":`, Offset: unsafe.Offsetof(All{}.Own), Kind: codec.Any, Type: &codec.Type{Kind: codec.Any, Box: codec.Box[Own]}},
+	{Key: `,"a\u003cb\u0026c":`, Name: "a<b&c", Offset: unsafe.Offsetof(All{}.Odd), Kind: codec.String},
+	{Key: `,"-":`, Offset: unsafe.Offsetof(All{}.Dash), Kind: codec.String},
+	{Key: `,"inline":`, Offset: unsafe.Offsetof(All{}.Inline), Kind: codec.Struct, Type: &codec.Type{Kind: codec.Struct, Fields: []codec.Field{
+		{Key: `,"X":`, Offset: unsafe.Offsetof(All{}.Inline.X), Kind: codec.IntKind},
+		{Key: `,"Y":`, Offset: unsafe.Offsetof(All{}.Inline.Y), Kind: codec.IntKind},
+	}}},
+}}
 
-func (v *All) writeJSON(w *codec.Writer) {
-	if w.Deep() {
-		return
-	}
-	at1 := w.Open()
-	w.Text(",\"id\":", v.Base.ID, false)
-	w.Number(",\"extra\":", int64(v.Side.Extra), true)
-	w.Text(",\"shadow\":", v.Shadow, false)
-	w.Text(",\"Plain\":", v.Plain, false)
-	w.Text(",\"tone\":", string(v.Tone), true)
-	w.Truth(",\"yes\":", v.Yes, false)
-	w.Truth(",\"yesToo\":", v.YesToo, true)
-	w.Number(",\"i\":", int64(v.I), false)
-	w.Number(",\"i8\":", int64(v.I8), true)
-	w.Number(",\"i64\":", int64(v.I64), false)
-	w.Raw(",\"u8\":")
-	w.Uint(uint64(v.U8))
-	if v.U64 != 0 {
-		w.Raw(",\"u64\":")
-		w.Uint(uint64(v.U64))
-	}
-	w.Number(",\"count\":", int64(v.Count), false)
-	w.Raw(",\"f32\":")
-	w.Float32(v.F32)
-	w.Float(",\"f64\":", v.F64, true)
-	w.Blob(",\"bytes\":", v.Bytes, true)
-	w.Blob(",\"null\":", v.Null, false)
-	w.JSON(",\"doc\":", v.Doc, true)
-	w.Moment(",\"at\":", v.At, true)
-	w.Moment(",\"since\":", v.Since, false)
-	w.Texts(",\"texts\":", v.Texts, false)
-	w.Texts(",\"tags\":", v.Tags, true)
-	w.Raw(",\"inners\":")
-	if v.Inners == nil {
-		w.Null()
-	} else {
-		at2 := w.Open()
-		for i3 := range v.Inners {
-			w.Comma()
-			v.Inners[i3].writeJSON(w)
-		}
-		w.Array(at2)
-	}
-	if len(v.Grid) > 0 {
-		w.Raw(",\"grid\":")
-		if v.Grid == nil {
-			w.Null()
-		} else {
-			at4 := w.Open()
-			for i5 := range v.Grid {
-				w.Comma()
-				if v.Grid[i5] == nil {
-					w.Null()
-				} else {
-					at6 := w.Open()
-					for i7 := range v.Grid[i5] {
-						w.Comma()
-						w.Int(int64(v.Grid[i5][i7]))
-					}
-					w.Array(at6)
-				}
-			}
-			w.Array(at4)
-		}
-	}
-	if v.Ref != nil {
-		w.Raw(",\"ref\":")
-		if v.Ref == nil {
-			w.Null()
-		} else {
-			(*v.Ref).writeJSON(w)
-		}
-	}
-	w.Raw(",\"num\":")
-	if v.Num == nil {
-		w.Null()
-	} else {
-		w.Float64((*v.Num))
-	}
-	if v.Deep != nil {
-		w.Raw(",\"deep\":")
-		if v.Deep == nil {
-			w.Null()
-		} else {
-			if (*v.Deep) == nil {
-				w.Null()
-			} else {
-				w.Int(int64((*(*v.Deep))))
-			}
-		}
-	}
-	w.TextMap(",\"map\":", v.Map, true)
-	w.Raw(",\"lists\":")
-	if v.Lists == nil {
-		w.Null()
-	} else {
-		at8 := w.Open()
-		for _, name9 := range codec.Names(v.Lists) {
-			w.Name(string(name9))
-			elem10 := v.Lists[name9]
-			if elem10 == nil {
-				w.Null()
-			} else {
-				at11 := w.Open()
-				for i12 := range elem10 {
-					w.Comma()
-					w.String(elem10[i12])
-				}
-				w.Array(at11)
-			}
-		}
-		w.Object(at8)
-	}
-	if len(v.Objects) > 0 {
-		w.Raw(",\"objects\":")
-		if v.Objects == nil {
-			w.Null()
-		} else {
-			at13 := w.Open()
-			for _, name14 := range codec.Names(v.Objects) {
-				w.Name(string(name14))
-				elem15 := v.Objects[name14]
-				elem15.writeJSON(w)
-			}
-			w.Object(at13)
-		}
-	}
-	if v.Loose != nil {
-		w.Raw(",\"loose\":")
-		w.Any(v.Loose)
-	}
-	w.Raw(",\"numbers\":")
-	w.Any(v.Numbers)
-	w.Raw(",\"fixed\":")
-	w.Any(v.Fixed)
-	w.Raw(",\"addr\":")
-	w.Any(v.Addr)
-	w.Raw(",\"own\":")
-	w.Any(v.Own)
-	w.Text(",\"a\\u003cb\\u0026c\":", v.Odd, false)
-	w.Text(",\"-\":", v.Dash, false)
-	w.Raw(",\"inline\":")
-	at16 := w.Open()
-	w.Number(",\"X\":", int64(v.Inline.X), false)
-	w.Number(",\"Y\":", int64(v.Inline.Y), false)
-	w.Object(at16)
-	w.Object(at1)
-}
+// CodecType describes the type.
+func (Base) CodecType() *codec.Type { return &codecOfBase }
 
-var fieldsOfAll = [38]string{"id", "extra", "shadow", "Plain", "tone", "yes", "yesToo", "i", "i8", "i64", "u8", "u64", "count", "f32", "f64", "bytes", "null", "doc", "at", "since", "texts", "tags", "inners", "grid", "ref", "num", "deep", "map", "lists", "objects", "loose", "numbers", "fixed", "addr", "own", "a<b&c", "-", "inline"}
+var codecOfBase = codec.Type{Name: "sample.Base", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"id":`, Offset: unsafe.Offsetof(Base{}.ID), Kind: codec.String},
+	{Key: `,"shadow":`, Offset: unsafe.Offsetof(Base{}.Shadow), Kind: codec.String},
+}}
 
-// ReadJSON reads JSON into v.
-func (v *All) ReadJSON(r *codec.Reader) {
-	for i17 := r.Begin(fieldsOfAll[:]); i17 >= 0; i17 = r.Next(fieldsOfAll[:], i17) {
-		switch i17 {
-		case 0: // id
-			r.String(&v.Base.ID)
-		case 1: // extra
-			r.Int(&v.Side.Extra)
-		case 2: // shadow
-			r.String(&v.Shadow)
-		case 3: // Plain
-			r.String(&v.Plain)
-		case 4: // tone
-			r.String((*string)(&v.Tone))
-		case 5: // yes
-			r.Bool(&v.Yes)
-		case 6: // yesToo
-			r.Bool(&v.YesToo)
-		case 7: // i
-			r.Int(&v.I)
-		case 8: // i8
-			codec.Int(r, &v.I8)
-		case 9: // i64
-			r.Int64(&v.I64)
-		case 10: // u8
-			codec.Int(r, &v.U8)
-		case 11: // u64
-			codec.Int(r, &v.U64)
-		case 12: // count
-			codec.Int(r, &v.Count)
-		case 13: // f32
-			r.Float32(&v.F32)
-		case 14: // f64
-			r.Float64(&v.F64)
-		case 15: // bytes
-			r.Base64(&v.Bytes)
-		case 16: // null
-			r.Base64(&v.Null)
-		case 17: // doc
-			r.Document(&v.Doc)
-		case 18: // at
-			r.Time(&v.At)
-		case 19: // since
-			r.Time(&v.Since)
-		case 20: // texts
-			r.Texts(&v.Texts)
-		case 21: // tags
-			r.Texts((*[]string)(&v.Tags))
-		case 22: // inners
-			if r.Null() {
-				v.Inners = nil
-			} else {
-				s18, n19 := v.Inners, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s18 = codec.Slot(s18, n19)
-					s18[n19].ReadJSON(r)
-					n19++
-				}
-				v.Inners = codec.Cut(s18, n19)
-			}
-		case 23: // grid
-			if r.Null() {
-				v.Grid = nil
-			} else {
-				s20, n21 := v.Grid, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s20 = codec.Slot(s20, n21)
-					if r.Null() {
-						s20[n21] = nil
-					} else {
-						s22, n23 := s20[n21], 0
-						for more := r.Array(); more; more = r.NextElement() {
-							s22 = codec.Slot(s22, n23)
-							r.Int(&s22[n23])
-							n23++
-						}
-						s20[n21] = codec.Cut(s22, n23)
-					}
-					n21++
-				}
-				v.Grid = codec.Cut(s20, n21)
-			}
-		case 24: // ref
-			if r.Null() {
-				v.Ref = nil
-			} else {
-				if v.Ref == nil {
-					v.Ref = new(Inner)
-				}
-				(*v.Ref).ReadJSON(r)
-			}
-		case 25: // num
-			if r.Null() {
-				v.Num = nil
-			} else {
-				if v.Num == nil {
-					v.Num = new(float64)
-				}
-				r.Float64(&(*v.Num))
-			}
-		case 26: // deep
-			if r.Null() {
-				v.Deep = nil
-			} else {
-				if v.Deep == nil {
-					v.Deep = new(*int)
-				}
-				if r.Null() {
-					(*v.Deep) = nil
-				} else {
-					if (*v.Deep) == nil {
-						(*v.Deep) = new(int)
-					}
-					r.Int(&(*(*v.Deep)))
-				}
-			}
-		case 27: // map
-			r.TextMap(&v.Map)
-		case 28: // lists
-			if r.Null() {
-				v.Lists = nil
-			} else {
-				if v.Lists == nil {
-					v.Lists = make(map[Tone][]string)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name24 := r.Name()
-					var elem25 []string
-					r.Texts(&elem25)
-					v.Lists[Tone(name24)] = elem25
-				}
-			}
-		case 29: // objects
-			if r.Null() {
-				v.Objects = nil
-			} else {
-				if v.Objects == nil {
-					v.Objects = make(map[string]Inner)
-				}
-				for more := r.Object(); more; more = r.NextField() {
-					name26 := r.Name()
-					var elem27 Inner
-					elem27.ReadJSON(r)
-					v.Objects[string(name26)] = elem27
-				}
-			}
-		case 30: // loose
-			r.Any(&v.Loose)
-		case 31: // numbers
-			r.Any(&v.Numbers)
-		case 32: // fixed
-			r.Any(&v.Fixed)
-		case 33: // addr
-			r.Any(&v.Addr)
-		case 34: // own
-			r.Any(&v.Own)
-		case 35: // a<b&c
-			r.String(&v.Odd)
-		case 36: // -
-			r.String(&v.Dash)
-		case 37: // inline
-			names28 := [2]string{"X", "Y"}
-			for i29 := r.Begin(names28[:]); i29 >= 0; i29 = r.Next(names28[:], i29) {
-				switch i29 {
-				case 0: // X
-					r.Int(&v.Inline.X)
-				case 1: // Y
-					r.Int(&v.Inline.Y)
-				}
-			}
-		}
-	}
-}
+// CodecType describes the type.
+func (Inner) CodecType() *codec.Type { return &codecOfInner }
 
-// CodecType returns the name of the type.
-func (v Base) CodecType() string { return "sample.Base" }
+var codecOfInner = codec.Type{Name: "sample.Inner", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"name":`, Offset: unsafe.Offsetof(Inner{}.Name), Kind: codec.String},
+	{Key: `,"next":`, Offset: unsafe.Offsetof(Inner{}.Next), Kind: codec.Pointer, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Pointer, New: codec.New[Inner], Of: &Inner{}}},
+	{Key: `,"all":`, Offset: unsafe.Offsetof(Inner{}.All), Kind: codec.Slice, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Inner{}.All[0]), Slot: codec.Slot[Inner], Of: &Inner{}}},
+}}
 
-// WriteJSON writes v as JSON.
-func (v Base) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
+// CodecType describes the type.
+func (List) CodecType() *codec.Type { return &codecOfList }
 
-func (v *Base) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"id\":", v.ID, false)
-	w.Text(",\"shadow\":", v.Shadow, false)
-	w.Object(at1)
-}
+var codecOfList = codec.Type{Name: "sample.List", Kind: codec.Slice, Size: unsafe.Sizeof(List{}[0]), Slot: codec.Slot[Inner], Of: &Inner{}}
 
-var fieldsOfBase = [2]string{"id", "shadow"}
+// CodecType describes the type.
+func (Other) CodecType() *codec.Type { return &codecOfOther }
 
-// ReadJSON reads JSON into v.
-func (v *Base) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfBase[:]); i2 >= 0; i2 = r.Next(fieldsOfBase[:], i2) {
-		switch i2 {
-		case 0: // id
-			r.String(&v.ID)
-		case 1: // shadow
-			r.String(&v.Shadow)
-		}
-	}
-}
+var codecOfOther = codec.Type{Name: "sample.Other", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"Clash":`, Offset: unsafe.Offsetof(Other{}.Clash), Kind: codec.String},
+}}
 
-// CodecType returns the name of the type.
-func (v Inner) CodecType() string { return "sample.Inner" }
+// CodecType describes the type.
+func (Side) CodecType() *codec.Type { return &codecOfSide }
 
-// WriteJSON writes v as JSON.
-func (v Inner) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Inner) writeJSON(w *codec.Writer) {
-	if w.Deep() {
-		return
-	}
-	at1 := w.Open()
-	w.Text(",\"name\":", v.Name, false)
-	if v.Next != nil {
-		w.Raw(",\"next\":")
-		if v.Next == nil {
-			w.Null()
-		} else {
-			(*v.Next).writeJSON(w)
-		}
-	}
-	if len(v.All) > 0 {
-		w.Raw(",\"all\":")
-		if v.All == nil {
-			w.Null()
-		} else {
-			at2 := w.Open()
-			for i3 := range v.All {
-				w.Comma()
-				v.All[i3].writeJSON(w)
-			}
-			w.Array(at2)
-		}
-	}
-	w.Object(at1)
-}
-
-var fieldsOfInner = [3]string{"name", "next", "all"}
-
-// ReadJSON reads JSON into v.
-func (v *Inner) ReadJSON(r *codec.Reader) {
-	for i4 := r.Begin(fieldsOfInner[:]); i4 >= 0; i4 = r.Next(fieldsOfInner[:], i4) {
-		switch i4 {
-		case 0: // name
-			r.String(&v.Name)
-		case 1: // next
-			if r.Null() {
-				v.Next = nil
-			} else {
-				if v.Next == nil {
-					v.Next = new(Inner)
-				}
-				(*v.Next).ReadJSON(r)
-			}
-		case 2: // all
-			if r.Null() {
-				v.All = nil
-			} else {
-				s5, n6 := v.All, 0
-				for more := r.Array(); more; more = r.NextElement() {
-					s5 = codec.Slot(s5, n6)
-					s5[n6].ReadJSON(r)
-					n6++
-				}
-				v.All = codec.Cut(s5, n6)
-			}
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v List) CodecType() string { return "sample.List" }
-
-// WriteJSON writes v as JSON.
-func (v List) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *List) writeJSON(w *codec.Writer) {
-	if (*v) == nil {
-		w.Null()
-	} else {
-		at1 := w.Open()
-		for i2 := range *v {
-			w.Comma()
-			(*v)[i2].writeJSON(w)
-		}
-		w.Array(at1)
-	}
-}
-
-// ReadJSON reads JSON into v.
-func (v *List) ReadJSON(r *codec.Reader) {
-	if r.Null() {
-		(*v) = nil
-	} else {
-		s3, n4 := (*v), 0
-		for more := r.Array(); more; more = r.NextElement() {
-			s3 = codec.Slot(s3, n4)
-			s3[n4].ReadJSON(r)
-			n4++
-		}
-		(*v) = codec.Cut(s3, n4)
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Other) CodecType() string { return "sample.Other" }
-
-// WriteJSON writes v as JSON.
-func (v Other) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Other) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"Clash\":", v.Clash, false)
-	w.Object(at1)
-}
-
-var fieldsOfOther = [1]string{"Clash"}
-
-// ReadJSON reads JSON into v.
-func (v *Other) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfOther[:]); i2 >= 0; i2 = r.Next(fieldsOfOther[:], i2) {
-		switch i2 {
-		case 0: // Clash
-			r.String(&v.Clash)
-		}
-	}
-}
-
-// CodecType returns the name of the type.
-func (v Side) CodecType() string { return "sample.Side" }
-
-// WriteJSON writes v as JSON.
-func (v Side) WriteJSON(w *codec.Writer) { v.writeJSON(w) }
-
-func (v *Side) writeJSON(w *codec.Writer) {
-	at1 := w.Open()
-	w.Text(",\"Clash\":", v.Clash, false)
-	w.Number(",\"extra\":", int64(v.Extra), true)
-	w.Object(at1)
-}
-
-var fieldsOfSide = [2]string{"Clash", "extra"}
-
-// ReadJSON reads JSON into v.
-func (v *Side) ReadJSON(r *codec.Reader) {
-	for i2 := r.Begin(fieldsOfSide[:]); i2 >= 0; i2 = r.Next(fieldsOfSide[:], i2) {
-		switch i2 {
-		case 0: // Clash
-			r.String(&v.Clash)
-		case 1: // extra
-			r.Int(&v.Extra)
-		}
-	}
-}
+var codecOfSide = codec.Type{Name: "sample.Side", Kind: codec.Struct, Fields: []codec.Field{
+	{Key: `,"Clash":`, Offset: unsafe.Offsetof(Side{}.Clash), Kind: codec.String},
+	{Key: `,"extra":`, Offset: unsafe.Offsetof(Side{}.Extra), Kind: codec.IntKind, Omit: codec.OmitEmpty},
+}}
