@@ -1,67 +1,121 @@
 package plugin
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/breaker"
+	"github.com/callboard-dev/callboard/host/plugin/eyes"
+	"github.com/callboard-dev/callboard/host/plugin/fault"
+	"github.com/callboard-dev/callboard/host/plugin/ledger"
+	"github.com/callboard-dev/callboard/host/plugin/turn"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 )
+
+// Request is what a plugin is asked.
+type Request struct {
+	// Plugin is the instance's short name.
+	Plugin     string
+	Capability string
+	Method     string
+	// Body is marshalled to JSON; a json.RawMessage is taken as it is.
+	Body any
+	// Data goes beside it, unencoded.
+	Data []byte
+	// Repeatable says that an earlier answer to the same request of the same
+	// caller may be given while the plugin fails.
+	Repeatable bool
+}
+
+// Answer is what came of a Request.
+type Answer struct {
+	Body  json.RawMessage
+	Data  []byte
+	Usage Usage
+	// Neutral says that the plugin failed and that the capability's neutral
+	// answer is to be used; Body is empty then.
+	Neutral bool
+	// Stale is how old the answer is, where it is an earlier one; else 0.
+	Stale time.Duration
+	// Reason is why the answer is neutral or stale.
+	Reason error
+}
 
 // Call calls a method of a capability of the instance with that short name.
 // Body is marshalled to JSON; the guest's answer is unmarshalled into out,
 // which may be nil. Whether the caller may do so is decided before, by
 // host/extension. Failures are *host.Error: of the CodePlugin... codes where
-// the plugin is to blame.
-func (h *House) Call(ctx context.Context, c host.Caller, short, capability, method string, body, out any) (err error) {
+// the plugin is to blame. The instance's failure policies do not apply: they
+// are for those who Ask.
+func (h *House) Call(ctx context.Context, c host.Caller, short, capability, method string, body, out any) error {
 	e, err := h.callable(c, short, capability)
 	if err != nil {
 		return err
 	}
-	begin := time.Now()
-	ctx, span := h.eyes.tracer.Start(ctx, "plugin.call", trace.WithAttributes(
-		attribute.String("callboard.plugin", e.in.Name), attribute.String("callboard.release", e.in.Version),
-		attribute.String("callboard.capability", capability), attribute.String("callboard.method", method),
-	))
-	defer func() {
-		took := time.Since(begin)
-		e.live.health.note(CallRecord{Capability: capability, Method: method, At: begin.UTC(), Took: took, Error: textOf(err), Code: host.CodeOf(err)})
-		h.eyes.note(ctx, e.in.Short, err, took)
-		if err != nil {
-			span.SetStatus(codes.Error, string(host.CodeOf(err)))
-			span.SetAttributes(attribute.String("error.type", string(host.CodeOf(err))))
+	_, err = h.watched(ctx, c, e, Request{Plugin: short, Capability: capability, Method: method, Body: body}, func(r *pluginv1.Result) error {
+		return decode(r, out)
+	})
+	return err
+}
+
+// Ask is Call for those who can live with less: while the plugin fails, or its
+// code cannot be fetched or compiled, the answer is what the failure policy of
+// the instance and the capability says.
+func (h *House) Ask(ctx context.Context, c host.Caller, r Request) (Answer, error) {
+	e, err := h.callable(c, r.Plugin, r.Capability)
+	if err != nil {
+		return Answer{}, err
+	}
+	policy, bound := e.failure[r.Capability]
+	key, keyed := breaker.Key{}, false
+	if bound && policy.Stale() && r.Repeatable {
+		if key, err = e.keyOf(c, &r); err != nil {
+			return Answer{}, err
 		}
-		span.End()
-	}()
-	leave, err := h.enter(ctx, e)
-	if err != nil {
-		return err
+		keyed = true
 	}
-	defer leave()
-	module, err := e.release.code.lend(ctx, h.settings.CompileWait)
+	outcome, err := h.watched(ctx, c, e, r, check)
 	if err != nil {
-		return h.unlent(e, err)
+		return h.lesser(c, e, policy, key, keyed, err)
 	}
-	defer e.release.code.giveBack()
-	call, err := h.envelope(ctx, c, e, capability, method, body)
-	if err != nil {
-		return err
+	if keyed {
+		h.shelf.Put(c.TenantID(), key, breaker.Kept{Body: outcome.Result.Body, Data: outcome.Result.Data, At: time.Now()})
 	}
-	outcome, err := module.Call(ctx, Work{Call: call, Limits: h.loggedLimits(ctx, c, e), World: World{Host: h.hostFunc(c, e)}})
-	if err != nil {
-		return named(e, err)
+	return Answer{Body: outcome.Result.Body, Data: outcome.Result.Data, Usage: outcome.Usage}, nil
+}
+
+// lesser is what a caller gets for an answer that failed.
+func (h *House) lesser(c host.Caller, e *entry, p breaker.Policy, key breaker.Key, keyed bool, failure error) (Answer, error) {
+	if !excusable(failure) {
+		return Answer{}, failure
 	}
-	return named(e, decode(outcome.Result, out))
+	now := time.Now()
+	if keyed {
+		if kept, ok := h.shelf.Get(c.TenantID(), key, now, p.StaleFor); ok {
+			return Answer{Body: kept.Body, Data: kept.Data, Stale: max(now.Sub(kept.At), 1), Reason: failure}, nil
+		}
+	}
+	if p.Open() {
+		return Answer{Neutral: true, Reason: failure}, nil
+	}
+	return Answer{}, failure
+}
+
+// excusable reports whether a failure policy may stand in for a failure: the
+// plugin or what is behind it failed, or there is no room. What is wrong with
+// the request, or not allowed, stays an error.
+func excusable(err error) bool {
+	switch host.CodeOf(err) {
+	case host.CodeUnavailable, host.CodeUpstream, host.CodeUnauthorised, host.CodeRateLimited:
+		return true
+	}
+	return fault.Blames(err)
 }
 
 // callable finds the entry and says why it cannot be called.
@@ -80,51 +134,137 @@ func (h *House) callable(c host.Caller, short, capability string) (*entry, error
 	if !e.in.Has(capability) {
 		return nil, host.Errorf(host.CodeNotFound, "the plugin %s does not offer %s", e.in.Short, capability)
 	}
-	if e.release.broken != nil {
-		return nil, h.unlent(e, e.release.broken)
-	}
 	return e, e.ready()
 }
 
-// unlent tells a caller that the code is not there. The details are for the
-// admin, who sees them as the instance's state.
-func (h *House) unlent(e *entry, err error) error {
-	if host.CodeOf(err) == host.CodeUnavailable {
-		return named(e, err)
+// watched makes a call, and notes what came of it.
+func (h *House) watched(ctx context.Context, c host.Caller, e *entry, r Request, read func(*pluginv1.Result) error) (Outcome, error) {
+	ctx, seen := h.eyes.Begin(ctx, e.in.Name, e.in.Version, r.Capability, r.Method)
+	if e.live.tenant.Load() == nil {
+		slug := c.Tenant().Slug
+		e.live.tenant.Store(&slug)
 	}
-	out := host.Errorf(host.CodeUnavailable, "the plugin %s could not be started", e.in.Short).
-		WithHint("an admin finds the reason on the plugin's page")
-	out.Err = err
-	return out
+	outcome, err := h.guarded(ctx, c, e, r, read)
+	u := &outcome.Usage
+	e.live.tab.Note(seen.Begun(), r.Capability, host.CodeOf(err), ledger.Use{
+		Fuel: u.Fuel, Input: u.Input, Output: u.Output, HostCalls: u.HostCalls, HostBytes: u.HostBytes, Wall: u.Wall, Waited: u.Waited,
+	})
+	seen.End(ctx, e.live.past, r.Capability, r.Method, eyes.Sums{Fuel: u.Fuel, HostBytes: u.HostBytes, Waited: u.Waited}, err)
+	return outcome, err
 }
 
-// enter takes one of the instance's slots, waiting for a bounded time.
-func (h *House) enter(ctx context.Context, e *entry) (leave func(), err error) {
+// guarded makes a call if the instance is not at rest, and tells the breaker.
+func (h *House) guarded(ctx context.Context, c host.Caller, e *entry, r Request, read func(*pluginv1.Result) error) (Outcome, error) {
+	if e.row.Halted != "" {
+		return Outcome{}, halted(e)
+	}
+	if e.release.broken != nil {
+		return Outcome{}, h.unlent(e, e.release.broken)
+	}
+	pass, err := e.live.breaker.Enter(time.Now())
+	if err != nil {
+		return Outcome{}, fault.Named(e.in.Short, err)
+	}
+	result := breaker.Unknown // also where the host panics
+	defer func() {
+		if event := e.live.breaker.Leave(pass, time.Now(), result); event != breaker.Nothing {
+			h.happened(ctx, c, e, event)
+		}
+	}()
+	outcome, err := h.admitted(ctx, c, e, r)
+	if err == nil {
+		err = read(&outcome.Result)
+	}
+	switch {
+	case err == nil:
+		result = breaker.Good
+	case fault.Blames(err) && !errors.Is(ctx.Err(), context.Canceled):
+		result = breaker.Bad
+	case host.CodeOf(err) != host.CodeUnavailable && host.CodeOf(err) != host.CodeQuota && ctx.Err() == nil:
+		result = breaker.Good // it answered, if only with an error
+	}
+	if errors.Is(err, ErrIsolation) {
+		h.taint(e, err)
+	}
+	return outcome, fault.Named(e.in.Short, err)
+}
+
+// admitted makes a call once it is within its quota and has its turn.
+func (h *House) admitted(ctx context.Context, c host.Caller, e *entry, r Request) (o Outcome, err error) {
 	if !h.begin() {
-		return nil, host.Errorf(host.CodeUnavailable, "the portal is stopping").WithHint("try again in a moment")
+		return o, host.Errorf(host.CodeUnavailable, "the portal is stopping").WithHint("try again in a moment")
 	}
-	leave = func() {
-		<-e.live.slots
-		h.calls.Done()
+	defer h.calls.Done()
+	fuel, err := e.live.tab.Enter(time.Now())
+	if err != nil {
+		return o, err
 	}
-	select {
-	case e.live.slots <- struct{}{}:
-		return leave, nil
-	default:
+	mine, err := e.release.line.Take(ctx, turn.Ask{Tenant: e.in.Tenant, Limit: e.limits.Concurrency})
+	if err != nil {
+		return o, gone(err)
 	}
-	wait := time.NewTimer(h.settings.Wait)
-	defer wait.Stop()
-	select {
-	case e.live.slots <- struct{}{}:
-		return leave, nil
-	case <-wait.C:
-	case <-ctx.Done():
+	defer mine.Done()
+	waited := mine.Waited
+	if ctx.Value(inside{}) == nil { // a plugin's call of a plugin has its turn already
+		all, err := h.line.Take(ctx, turn.Ask{Tenant: e.in.Tenant})
+		if err != nil {
+			return o, gone(err)
+		}
+		defer all.Done()
+		waited += all.Waited
+		ctx = context.WithValue(ctx, inside{}, true)
 	}
-	h.calls.Done()
-	busy := host.Errorf(host.CodeUnavailable, "the plugin %s is busy: %d calls are running", e.in.Short, cap(e.live.slots)).
-		WithHint("try again in a moment")
-	busy.RetryAfter = time.Second
-	return nil, busy
+	module, loading, err := e.release.code.Lend(ctx, h.settings.CompileWait)
+	if err != nil {
+		o.Usage.Waited = waited + loading
+		return o, h.unlent(e, err)
+	}
+	defer e.release.code.GiveBack()
+	o, err = h.run(ctx, c, e, r, module, fuel)
+	o.Usage.Waited = waited + loading
+	return o, err
+}
+
+// inside marks the context of a call that runs in a plugin.
+type inside struct{}
+
+// gone gives the end of a caller's patience a code.
+func gone(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return host.Errorf(host.CodeUnavailable, "the caller left while it waited: %w", err)
+	}
+	return err
+}
+
+// run hands the call to the module. Fuel is what is left of the day's quota,
+// or 0.
+func (h *House) run(ctx context.Context, c host.Caller, e *entry, r Request, module Module, fuel int64) (Outcome, error) {
+	call, err := h.compose(ctx, c, e, &r)
+	if err != nil {
+		return Outcome{}, err
+	}
+	s := h.session(c, e)
+	s.Attach(ctx)
+	defer s.Close()
+	w := Work{Call: call, Limits: e.limits.ForRequest(int64(len(call.Body)+len(call.Data)), &h.settings.Ceiling)}
+	scarce := fuel > 0 && fuel < w.Limits.Fuel
+	if scarce {
+		w.Limits.Fuel = fuel
+	}
+	w.Limits.Log = h.logger(ctx, s)
+	w.World.Host = h.hostFunc(s, e, &w.Limits)
+	var end func(Outcome, error)
+	if h.settings.Observer != nil {
+		end = h.settings.Observer.Begin(ctx, c, &e.in, &w)
+	}
+	o, err := module.Call(ctx, w)
+	if end != nil {
+		end(o, err)
+	}
+	if scarce && host.CodeOf(err) == host.CodePluginFuel {
+		return o, host.Errorf(host.CodeQuota, "the %d units of fuel that were left of the day's quota are used up", fuel)
+	}
+	return o, err
 }
 
 // begin counts a call in, unless the house is closing.
@@ -140,161 +280,57 @@ func (h *House) begin() bool {
 	}
 }
 
-// envelope makes the call.
-func (h *House) envelope(ctx context.Context, c host.Caller, e *entry, capability, method string, body any) (pluginv1.Call, error) {
-	raw, err := json.Marshal(body)
+// compose makes what the guest reads. A guest sees the tenant's slug and what
+// it may know of the caller, nothing else.
+func (h *House) compose(ctx context.Context, c host.Caller, e *entry, r *Request) (pluginv1.Call, error) {
+	raw, err := encode(r.Body)
 	if err != nil {
 		return pluginv1.Call{}, fmt.Errorf("encoding the call: %w", err)
 	}
-	p := c.Principal()
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
+	if n := int64(len(raw) + len(r.Data)); n > e.limits.Input {
+		return pluginv1.Call{}, host.Errorf(host.CodeTooLarge, "the call has %d bytes; the plugin takes at most %d", n, e.limits.Input)
+	}
 	timeout := e.limits.Timeout
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = min(timeout, time.Until(deadline))
 	}
+	p, tenant := c.Principal(), c.Tenant().Slug
 	return pluginv1.Call{
-		Capability: capability, Method: method, Tenant: c.Tenant().Slug,
+		ABI: pluginv1.ABI, Capability: r.Capability, Method: r.Method, Tenant: tenant,
 		Caller:      pluginv1.Caller{Kind: string(p.Kind), Name: p.Name, Role: string(p.Role), Ref: p.EntityRef},
-		Traceparent: carrier["traceparent"], DeadlineMillis: max(1, timeout.Milliseconds()), Body: raw,
+		Traceparent: traceparent(ctx), DeadlineMillis: max(1, timeout.Milliseconds()), Body: raw, Data: r.Data,
 	}, nil
 }
 
-// loggedLimits returns the limits of a call whose guest writes to the log.
-func (h *House) loggedLimits(ctx context.Context, c host.Caller, e *entry) Limits {
-	l := e.limits
-	l.Log = func(stream string, text []byte) {
-		h.settings.Log.LogAttrs(context.WithoutCancel(ctx), slog.LevelInfo, "plugin output",
-			slog.String("plugin", e.in.Name), slog.String("release", e.in.Version), slog.String("tenant", c.Tenant().Slug),
-			slog.String("stream", stream), slog.String("text", string(bytes.ToValidUTF8(text, []byte("\uFFFD")))))
-	}
-	return l
-}
-
-// hostFunc answers the guest's calls of host services.
-func (h *House) hostFunc(c host.Caller, e *entry) HostFunc {
-	session := NewSession(c, &e.in, func(_ context.Context, name string) (string, error) {
-		sealed, ok := e.row.sealed()[name]
-		if !ok {
-			return "", nil
+// encode marshals a body; one that is JSON already is not touched.
+func encode(body any) (json.RawMessage, error) {
+	switch b := body.(type) {
+	case json.RawMessage:
+		if len(b) > 0 {
+			return b, nil
 		}
-		plain, err := h.box.Open(e.in.Tenant, secretName(e.in.ID, name), sealed)
-		return string(plain), err
-	})
-	return func(ctx context.Context, call pluginv1.HostCall) (result pluginv1.Result) {
-		ctx, span := h.eyes.tracer.Start(ctx, "plugin.host", trace.WithAttributes(
-			attribute.String("callboard.plugin", e.in.Name), attribute.String("callboard.service", known(h.services, call.Service)),
-		))
-		defer span.End()
-		defer func() {
-			if r := recover(); r != nil {
-				h.settings.Log.Error("a host service panicked", "service", call.Service, "plugin", e.in.Name, "panic", fmt.Sprint(r))
-				result = pluginv1.Result{Error: &pluginv1.Error{Code: pluginv1.CodeInternal, Message: "the host service failed"}}
-			}
-			if result.Error != nil {
-				span.SetStatus(codes.Error, result.Error.Code)
-			}
-		}()
-		if n := session.Spend("calls", 1); n > e.limits.HostCalls {
-			return pluginv1.Result{Error: &pluginv1.Error{Code: pluginv1.CodeLimit, Message: fmt.Sprintf("one call may make at most %d calls of host services", e.limits.HostCalls)}}
-		}
-		service := h.services[call.Service]
-		if service == nil {
-			return pluginv1.Result{Error: &pluginv1.Error{Code: pluginv1.CodeUnsupported, Message: fmt.Sprintf("this host has no service %q", clip(call.Service))}}
-		}
-		answer, err := service.Serve(ctx, session, call)
-		if err != nil {
-			return pluginv1.Result{Error: h.toGuest(call, e, err)}
-		}
-		result, err = resultOf(answer)
-		if err != nil {
-			return pluginv1.Result{Error: h.toGuest(call, e, err)}
-		}
-		return result
+	case nil:
 	}
+	return json.Marshal(body)
 }
 
-// resultOf marshals a service's answer.
-func resultOf(answer any) (r pluginv1.Result, err error) {
-	if a, ok := answer.(Attached); ok {
-		answer, r.Data = a.Body, a.Data
+// traceparent writes the W3C trace context of the call, or nothing.
+func traceparent(ctx context.Context) string {
+	sc := trace.SpanContextFromContext(ctx)
+	if !sc.IsValid() {
+		return ""
 	}
-	if answer == nil {
-		return r, nil
+	flags := "-00"
+	if sc.IsSampled() {
+		flags = "-01"
 	}
-	r.Body, err = json.Marshal(answer)
-	return r, err
+	return "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + flags
 }
-
-// known bounds a guest's word to those that exist.
-func known(services ServiceSet, name string) string {
-	if services[name] == nil {
-		return "unknown"
-	}
-	return name
-}
-
-func clip(s string) string {
-	if len(s) > 64 {
-		s = s[:64]
-	}
-	return string(bytes.ToValidUTF8([]byte(s), nil))
-}
-
-// guestCodes translates the host's codes for guests; the others are internal.
-var guestCodes = map[host.Code]string{
-	host.CodeInvalid: pluginv1.CodeInvalid, host.CodeTooLarge: pluginv1.CodeLimit, host.CodeNotFound: pluginv1.CodeNotFound,
-	host.CodeForbidden: pluginv1.CodeForbidden, host.CodeUnauthenticated: pluginv1.CodeForbidden,
-	host.CodeNotGranted: pluginv1.CodeNotGranted, host.CodePluginNotReady: pluginv1.CodeNotReady,
-	host.CodeConflict: pluginv1.CodeConflict, host.CodePrecondition: pluginv1.CodeConflict, host.CodeLimit: pluginv1.CodeLimit,
-	host.CodeQuota:       pluginv1.CodeLimit,
-	host.CodeRateLimited: pluginv1.CodeRateLimited, host.CodePluginTimeout: pluginv1.CodeTimeout,
-	host.CodeUpstream: pluginv1.CodeUpstream, host.CodeUnavailable: pluginv1.CodeUpstream,
-	host.CodeUnauthorised: pluginv1.CodeUnauthorised,
-}
-
-// toGuest is the one place where the host's failures become a guest's.
-func (h *House) toGuest(call pluginv1.HostCall, e *entry, err error) *pluginv1.Error {
-	var typed *pluginv1.Error
-	if errors.As(err, &typed) {
-		return typed
-	}
-	he := host.AsError(err)
-	code, ok := guestCodes[he.Code]
-	if !ok {
-		h.settings.Log.Error("a host service failed", "service", call.Service, "method", call.Method, "plugin", e.in.Name, "error", err)
-		return &pluginv1.Error{Code: pluginv1.CodeInternal, Message: "the host service failed"}
-	}
-	return &pluginv1.Error{Code: code, Message: he.Message, Hint: he.Hint, RetryAfterSeconds: int(he.RetryAfter.Seconds()), Retryable: he.Retryable}
-}
-
-// hostCodes translates a guest's codes; the others are CodePluginOutput.
-var hostCodes = map[string]host.Code{
-	pluginv1.CodeInvalid: host.CodeInvalid, pluginv1.CodeNotFound: host.CodeNotFound, pluginv1.CodeForbidden: host.CodeForbidden,
-	pluginv1.CodeNotGranted: host.CodeNotGranted, pluginv1.CodeNotReady: host.CodePluginNotReady, pluginv1.CodeConflict: host.CodeConflict,
-	pluginv1.CodeLimit: host.CodeLimit, pluginv1.CodeRateLimited: host.CodeRateLimited, pluginv1.CodeTimeout: host.CodePluginTimeout,
-	pluginv1.CodeUpstream: host.CodeUpstream, pluginv1.CodeUnauthorised: host.CodeUnauthorised, pluginv1.CodeUnsupported: host.CodePluginUnsupported,
-	pluginv1.CodeInternal: host.CodePluginTrap,
-}
-
-// maxText is how much of a guest's message is passed on.
-const maxText = 2000
 
 // decode reads a guest's Result into out.
-func decode(r pluginv1.Result, out any) error {
+func decode(r *pluginv1.Result, out any) error {
 	if r.Error != nil {
-		code, ok := hostCodes[r.Error.Code]
-		if !ok {
-			code = host.CodePluginTrap
-		}
-		e := &host.Error{Code: code, Message: short(r.Error.Message), Hint: short(r.Error.Hint), Retryable: r.Error.Retryable}
-		if r.Error.RetryAfterSeconds > 0 {
-			e.RetryAfter = time.Duration(min(r.Error.RetryAfterSeconds, 86400)) * time.Second
-		}
-		if e.Message == "" {
-			e.Message = "the plugin failed without a message"
-		}
-		return e
+		return fault.FromGuest(r.Error)
 	}
 	if out == nil {
 		return nil
@@ -303,38 +339,20 @@ func decode(r pluginv1.Result, out any) error {
 		return host.Errorf(host.CodePluginOutput, "the answer has neither a body nor an error")
 	}
 	if err := json.Unmarshal(r.Body, out); err != nil {
-		return host.Errorf(host.CodePluginOutput, "the body of the answer has another form than was promised: %v", short(err.Error()))
+		return host.Errorf(host.CodePluginOutput, "the body of the answer has another form than was promised: %v", fault.Short(err.Error()))
 	}
 	return nil
 }
 
-func short(s string) string {
-	if len(s) > maxText {
-		s = s[:maxText] + "…"
+// check reads no more of a Result than that it is one.
+func check(r *pluginv1.Result) error {
+	switch {
+	case r.Error != nil:
+		return fault.FromGuest(r.Error)
+	case len(r.Body) == 0 && len(r.Data) == 0:
+		return host.Errorf(host.CodePluginOutput, "the answer has neither a body nor an error")
+	case len(r.Body) > 0 && !json.Valid(r.Body):
+		return host.Errorf(host.CodePluginOutput, "the body of the answer is not JSON")
 	}
-	return string(bytes.ToValidUTF8([]byte(s), nil))
-}
-
-// named puts the plugin's name in front of a failure for which it is to blame.
-func named(e *entry, err error) error {
-	if err == nil {
-		return nil
-	}
-	var he *host.Error
-	if !errors.As(err, &he) {
-		return err
-	}
-	out := *he
-	switch he.Code {
-	case host.CodePluginTimeout, host.CodePluginMemory, host.CodePluginFuel, host.CodePluginTrap, host.CodePluginOutput, host.CodeUnavailable:
-		out.Message = "plugin " + e.in.Short + ": " + he.Message
-	}
-	return &out
-}
-
-func textOf(err error) string {
-	if err == nil {
-		return ""
-	}
-	return host.AsError(err).Error()
+	return nil
 }

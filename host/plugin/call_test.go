@@ -17,7 +17,7 @@ import (
 
 // TestHostileGuests: whatever a guest does costs that call a clear answer.
 func TestHostileGuests(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t, func(set *plugin.Settings) { set.Breaker.Least = 1000 })
 	s.install(t, museum(t, "1.0.0", "limits: {timeout: 2s, memory: 32MiB, output: 1MiB}\n"), plugin.InstallOptions{Enable: true})
 	eventually(t, "the museum is compiled", func() bool {
 		in, err := s.house.Get(t.Context(), s.admin(), "museum")
@@ -102,7 +102,7 @@ func TestHostServicesNeedAGrant(t *testing.T) {
 }
 
 func TestCallsAreBounded(t *testing.T) {
-	s := newStage(t, func(set *plugin.Settings) { set.Concurrency, set.Wait = 2, 10*time.Millisecond })
+	s := newStage(t, func(set *plugin.Settings) { set.Default.Concurrency, set.Wait = 2, 10*time.Millisecond })
 	s.install(t, museum(t, "1.0.0", "limits: {timeout: 30s}\n"), plugin.InstallOptions{Enable: true})
 	if _, err := s.act(t, s.house, "echo", 1); err != nil {
 		t.Fatal(err)

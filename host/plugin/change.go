@@ -1,7 +1,6 @@
 package plugin
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,34 +11,32 @@ import (
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin/grant"
-	"github.com/callboard-dev/callboard/host/plugin/schema"
+	"github.com/callboard-dev/callboard/host/plugin/record"
+	"github.com/callboard-dev/callboard/host/plugin/setup"
 	"github.com/callboard-dev/callboard/host/store"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
 
-// maxSecretBytes is the longest value of a secret.
-const maxSecretBytes = 64 << 10
-
 // Enable switches an instance on. It refuses while consent, configuration or
 // a required secret is missing, and says which.
 func (h *House) Enable(ctx context.Context, c host.Caller, name string) (Instance, error) {
-	return h.change(ctx, c, name, "enable", nil, func(_ context.Context, _ store.Querier, row *instanceRow, r *release) error {
+	return h.change(ctx, c, name, "enable", nil, func(_ context.Context, _ store.Querier, row *record.Instance, r *release) error {
 		if !row.Consented && len(r.manifest.Permissions) > 0 {
 			return host.Errorf(host.CodePluginNotReady, "%s waits for consent to its permissions", row.Name).
 				WithHint("callboard plugin install shows them; grant all or some of them")
 		}
-		if err := ready(r.manifest, json.RawMessage(row.Config), slices.Sorted(maps.Keys(row.sealed()))); err != nil {
+		if err := r.form.Ready(json.RawMessage(row.Config), slices.Sorted(maps.Keys(row.Sealed()))); err != nil {
 			return err
 		}
 		row.Enabled, row.Wanted = true, false
-		r.code.retry()
+		h.restart(row, r)
 		return r.broken
 	})
 }
 
 // Disable switches an instance off. Calls that run finish; its data stay.
 func (h *House) Disable(ctx context.Context, c host.Caller, name string) (Instance, error) {
-	return h.change(ctx, c, name, "disable", nil, func(_ context.Context, _ store.Querier, row *instanceRow, _ *release) error {
+	return h.change(ctx, c, name, "disable", nil, func(_ context.Context, _ store.Querier, row *record.Instance, _ *release) error {
 		row.Enabled, row.Wanted = false, false
 		return nil
 	})
@@ -47,11 +44,11 @@ func (h *House) Disable(ctx context.Context, c host.Caller, name string) (Instan
 
 // fulfil switches an instance on that was to be on when it was installed, if
 // nothing is missing any more.
-func fulfil(row *instanceRow, m *manifestv1.Manifest) {
+func fulfil(row *record.Instance, m *manifestv1.Manifest, form *setup.Form) {
 	if !row.Wanted || !row.Consented && len(m.Permissions) > 0 {
 		return
 	}
-	if ready(m, json.RawMessage(row.Config), slices.Sorted(maps.Keys(row.sealed()))) == nil {
+	if form.Ready(json.RawMessage(row.Config), slices.Sorted(maps.Keys(row.Sealed()))) == nil {
 		row.Enabled, row.Wanted = true, false
 	}
 }
@@ -63,21 +60,21 @@ func (h *House) Configure(ctx context.Context, c host.Caller, name string, confi
 	if len(secrets) > 0 {
 		detail["secrets"] = strings.Join(slices.Sorted(maps.Keys(secrets)), ",")
 	}
-	return h.change(ctx, c, name, "configure", detail, func(_ context.Context, _ store.Querier, row *instanceRow, r *release) error {
+	return h.change(ctx, c, name, "configure", detail, func(_ context.Context, _ store.Querier, row *record.Instance, r *release) error {
 		if config != nil {
-			if _, faults := fillConfig(r.manifest, config); len(faults) > 0 {
-				return badConfig(faults)
+			if err := r.form.Check(config); err != nil {
+				return err
 			}
-			row.Config = given(config)
+			row.Config = setup.Given(config)
 		}
-		sealed, err := h.seal(row, r.manifest, row.sealed(), secrets)
+		sealed, err := h.seal(row, r.form, row.Sealed(), secrets)
 		if err != nil {
 			return err
 		}
-		if err := row.setSealed(sealed); err != nil {
+		if err := row.SetSealed(sealed); err != nil {
 			return err
 		}
-		fulfil(row, r.manifest)
+		fulfil(row, r.manifest, r.form)
 		return nil
 	})
 }
@@ -87,7 +84,7 @@ func (h *House) Configure(ctx context.Context, c host.Caller, name string, confi
 // against its manifest, and it takes over.
 func (h *House) Grant(ctx context.Context, c host.Caller, name string, grants []Grant) (Instance, error) {
 	detail := map[string]string{"grants": describe(grants)}
-	return h.change(ctx, c, name, "grant", detail, func(ctx context.Context, q store.Querier, row *instanceRow, r *release) error {
+	return h.change(ctx, c, name, "grant", detail, func(ctx context.Context, q store.Querier, row *record.Instance, r *release) error {
 		if row.PendingDigest != "" {
 			next, err := h.releaseOf(ctx, q, row.PendingDigest)
 			if err != nil {
@@ -104,8 +101,8 @@ func (h *House) Grant(ctx context.Context, c host.Caller, name string, grants []
 			return err
 		}
 		row.Consented = true
-		fulfil(row, r.manifest)
-		return row.setGrants(checked)
+		fulfil(row, r.manifest, r.form)
+		return row.SetGranted(checked)
 	})
 }
 
@@ -134,7 +131,7 @@ func (h *House) Uninstall(ctx context.Context, c host.Caller, name string) error
 		}
 		return err
 	}
-	_, err = h.change(ctx, c, name, "uninstall", map[string]string{"version": e.in.Version}, func(_ context.Context, _ store.Querier, row *instanceRow, _ *release) error {
+	_, err = h.change(ctx, c, name, "uninstall", map[string]string{"version": e.in.Version}, func(_ context.Context, _ store.Querier, row *record.Instance, _ *release) error {
 		row.Removing, row.Enabled = true, false
 		return nil
 	})
@@ -145,24 +142,26 @@ func (h *House) Uninstall(ctx context.Context, c host.Caller, name string) error
 }
 
 // remove finishes the removal of an instance that is marked. It is idempotent.
-func (h *House) remove(ctx context.Context, row instanceRow) error {
-	if err := h.data.Drop(ctx, host.TenantID(row.TenantID), row.ID); err != nil && host.CodeOf(err) != host.CodeNotFound {
-		return err
+func (h *House) remove(ctx context.Context, row record.Instance) error {
+	for _, s := range h.stores {
+		if err := s.Drop(ctx, host.TenantID(row.TenantID), row.ID); err != nil && host.CodeOf(err) != host.CodeNotFound {
+			return err
+		}
 	}
 	err := h.db.Control().Write(ctx, func(ctx context.Context, q store.Querier) error {
-		_, err := q.NewDelete().Model((*instanceRow)(nil)).Where("id = ?", row.ID).Exec(ctx)
+		_, err := q.NewDelete().Model((*record.Instance)(nil)).Where("id = ?", row.ID).Exec(ctx)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("removing instance %s: %w", row.ID, err)
 	}
-	h.discard(ctx, row.digests())
+	h.discard(ctx, row.Digests())
 	return nil
 }
 
 // resumeRemovals finishes removals that a stop interrupted.
 func (h *House) resumeRemovals(ctx context.Context) error {
-	var rows []instanceRow
+	var rows []record.Instance
 	err := h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
 		return q.NewSelect().Model(&rows).Where("removing = ?", true).Scan(ctx)
 	})
@@ -180,10 +179,10 @@ func (h *House) resumeRemovals(ctx context.Context) error {
 // discard removes releases that no instance needs any more. What fails is
 // swept at the next start.
 func (h *House) discard(ctx context.Context, digests []string) {
-	var gone []releaseRow
+	var gone []record.Release
 	err := h.db.Control().Write(ctx, func(ctx context.Context, q store.Querier) error {
 		for _, d := range digests {
-			used, err := q.NewSelect().Model((*instanceRow)(nil)).
+			used, err := q.NewSelect().Model((*record.Instance)(nil)).
 				Where("digest = ? OR previous_digest = ? OR pending_digest = ?", d, d, d).Count(ctx)
 			if err != nil || used > 0 {
 				if err != nil {
@@ -191,14 +190,14 @@ func (h *House) discard(ctx context.Context, digests []string) {
 				}
 				continue
 			}
-			row, err := findRelease(ctx, q, d)
+			row, err := record.FindRelease(ctx, q, d)
 			if err != nil || row == nil {
 				continue
 			}
-			if _, err := q.NewDelete().Model((*codeRow)(nil)).Where("digest = ?", d).Exec(ctx); err != nil {
+			if _, err := q.NewDelete().Model((*record.Code)(nil)).Where("digest = ?", d).Exec(ctx); err != nil {
 				return err
 			}
-			if _, err := q.NewDelete().Model((*releaseRow)(nil)).Where("digest = ?", d).Exec(ctx); err != nil {
+			if _, err := q.NewDelete().Model((*record.Release)(nil)).Where("digest = ?", d).Exec(ctx); err != nil {
 				return err
 			}
 			gone = append(gone, *row)
@@ -225,7 +224,7 @@ func (h *House) discard(ctx context.Context, digests []string) {
 // DropTenant forgets the instances of a tenant that is being deleted. Their
 // data go with the tenant's namespace.
 func (h *House) DropTenant(ctx context.Context, t host.TenantID) error {
-	rows, err := dropTenant(ctx, h.db, t)
+	rows, err := record.DropTenant(ctx, h.db, t)
 	if err != nil {
 		return err
 	}
@@ -233,7 +232,7 @@ func (h *House) DropTenant(ctx context.Context, t host.TenantID) error {
 		return err
 	}
 	for _, row := range rows {
-		h.discard(ctx, row.digests())
+		h.discard(ctx, row.Digests())
 	}
 	return nil
 }
@@ -241,30 +240,12 @@ func (h *House) DropTenant(ctx context.Context, t host.TenantID) error {
 // DropTenant does the same without a running House: what the tenant's releases
 // leave on disk is swept at the next start.
 func DropTenant(ctx context.Context, db *store.DB, t host.TenantID) error {
-	_, err := dropTenant(ctx, db, t)
+	_, err := record.DropTenant(ctx, db, t)
 	return err
 }
 
-func dropTenant(ctx context.Context, db *store.DB, t host.TenantID) ([]instanceRow, error) {
-	var rows []instanceRow
-	err := db.Control().Write(ctx, func(ctx context.Context, q store.Querier) error {
-		if err := q.NewSelect().Model(&rows).Where("tenant_id = ?", string(t)).Scan(ctx); err != nil {
-			return err
-		}
-		if _, err := q.NewDelete().Model((*instanceRow)(nil)).Where("tenant_id = ?", string(t)).Exec(ctx); err != nil {
-			return err
-		}
-		_, err := q.NewDelete().Model((*installationRow)(nil)).Where("tenant_id = ?", string(t)).Exec(ctx)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("removing the instances of the tenant: %w", err)
-	}
-	return rows, nil
-}
-
 // change authorises, changes one instance, audits, and publishes.
-func (h *House) change(ctx context.Context, c host.Caller, name, verb string, detail map[string]string, edit func(ctx context.Context, q store.Querier, row *instanceRow, r *release) error) (Instance, error) {
+func (h *House) change(ctx context.Context, c host.Caller, name, verb string, detail map[string]string, edit func(ctx context.Context, q store.Querier, row *record.Instance, r *release) error) (Instance, error) {
 	if err := h.manage(ctx, c, name); err != nil {
 		return Instance{}, err
 	}
@@ -272,9 +253,9 @@ func (h *House) change(ctx context.Context, c host.Caller, name, verb string, de
 	if err != nil {
 		return Instance{}, err
 	}
-	row := new(instanceRow)
+	row := new(record.Instance)
 	err = h.write(ctx, c, row, verb, detail, func(ctx context.Context, q store.Querier) error {
-		have, err := findInstance(ctx, q, c.TenantID(), e.row.Short)
+		have, err := record.FindInstance(ctx, q, c.TenantID(), e.row.Short)
 		if err != nil {
 			return err
 		}
@@ -298,12 +279,12 @@ func (h *House) change(ctx context.Context, c host.Caller, name, verb string, de
 
 // write runs edit, writes row with a new revision, and records the change, all
 // in one transaction.
-func (h *House) write(ctx context.Context, c host.Caller, row *instanceRow, verb string, detail map[string]string, edit func(ctx context.Context, q store.Querier) error) error {
+func (h *House) write(ctx context.Context, c host.Caller, row *record.Instance, verb string, detail map[string]string, edit func(ctx context.Context, q store.Querier) error) error {
 	return h.db.Control().Write(ctx, func(ctx context.Context, q store.Querier) error {
 		if err := edit(ctx, q); err != nil {
 			return err
 		}
-		revision, err := bump(ctx, q, c.TenantID())
+		revision, err := record.Bump(ctx, q, c.TenantID())
 		if err != nil {
 			return err
 		}
@@ -335,7 +316,7 @@ func (h *House) changed(ctx context.Context, c host.Caller, name string) (Instan
 		return Instance{}, err
 	}
 	if e.in.Enabled && e.release.broken == nil {
-		e.release.code.warm()
+		e.release.code.Warm()
 	}
 	return e.now(), nil
 }
@@ -344,8 +325,8 @@ func (h *House) changed(ctx context.Context, c host.Caller, name string) (Instan
 func (h *House) warmUncached() {
 	h.tenants.Range(func(_, value any) bool {
 		for _, e := range value.(*household).entries {
-			if e.in.Enabled && e.release.broken == nil && !e.release.code.cached() {
-				e.release.code.warm()
+			if e.in.Enabled && e.release.broken == nil && !e.release.code.Cached() {
+				e.release.code.Warm()
 			}
 		}
 		return true
@@ -353,19 +334,14 @@ func (h *House) warmUncached() {
 }
 
 // seal returns have with the values of set sealed; an empty value removes one.
-func (h *House) seal(row *instanceRow, m *manifestv1.Manifest, have map[string][]byte, set map[string]string) (map[string][]byte, error) {
+func (h *House) seal(row *record.Instance, form *setup.Form, have map[string][]byte, set map[string]string) (map[string][]byte, error) {
 	for name, value := range set {
-		known := slices.ContainsFunc(m.Secrets, func(s manifestv1.Secret) bool { return s.Name == name })
-		switch {
-		case !known:
-			return nil, unknownSecret(m, name)
-		case value == "":
+		if err := form.Secret(name, value); err != nil {
+			return nil, err
+		}
+		if value == "" {
 			delete(have, name)
 			continue
-		case len(value) > maxSecretBytes || strings.ContainsAny(value, "\r\n\x00"):
-			e := host.Errorf(host.CodeInvalid, "the value of the secret %q cannot be used", name).WithHint("it must be one line of at most 64 KiB")
-			e.Fields = []host.FieldError{{Pointer: "/secrets/" + name, Message: "must be one line of at most 64 KiB"}}
-			return nil, e
 		}
 		sealed, err := h.box.Seal(host.TenantID(row.TenantID), secretName(row.ID, name), []byte(value))
 		if err != nil {
@@ -376,82 +352,5 @@ func (h *House) seal(row *instanceRow, m *manifestv1.Manifest, have map[string][
 	return have, nil
 }
 
-func unknownSecret(m *manifestv1.Manifest, name string) error {
-	var known []string
-	for _, s := range m.Secrets {
-		known = append(known, s.Name)
-	}
-	e := host.Errorf(host.CodeInvalid, "%s has no secret %q", m.Name, name)
-	if near := schema.Nearest(name, known); near != "" {
-		e.WithHint("did you mean %q?", near)
-	} else if len(known) > 0 {
-		e.WithHint("it has %s", strings.Join(known, ", "))
-	}
-	e.Fields = []host.FieldError{{Pointer: "/secrets/" + name, Message: "is not a secret of this plugin"}}
-	return e
-}
-
 // secretName binds a sealed value to its instance and name.
 func secretName(instance, name string) string { return "plugin/" + instance + "/" + name }
-
-// given is a configuration as it is stored: what somebody chose, and no
-// defaults, so that those of the next release hold for the rest.
-func given(raw json.RawMessage) string {
-	var b bytes.Buffer
-	if len(raw) == 0 || string(raw) == "null" || json.Compact(&b, raw) != nil {
-		return "{}"
-	}
-	return b.String()
-}
-
-// fillConfig returns the configuration with defaults, and what is wrong with it.
-func fillConfig(m *manifestv1.Manifest, raw json.RawMessage) (json.RawMessage, []schema.Fault) {
-	if len(raw) == 0 || string(raw) == "null" {
-		raw = json.RawMessage("{}")
-	}
-	v, err := schema.Decode(raw)
-	if err != nil {
-		return json.RawMessage("{}"), []schema.Fault{{Message: err.Error()}}
-	}
-	if m.Config == nil {
-		if object, ok := v.(map[string]any); !ok || len(object) > 0 {
-			return json.RawMessage("{}"), []schema.Fault{{Message: "this plugin has no configuration"}}
-		}
-		return json.RawMessage("{}"), nil
-	}
-	s, err := schema.Compile("config", m.Config.Schema)
-	if err != nil {
-		return json.RawMessage("{}"), []schema.Fault{{Message: err.Error()}}
-	}
-	v = s.Fill(v)
-	filled, err := json.Marshal(v)
-	if err != nil {
-		return json.RawMessage("{}"), []schema.Fault{{Message: err.Error()}}
-	}
-	return filled, s.Check(v)
-}
-
-func badConfig(faults []schema.Fault) error {
-	e := host.Errorf(host.CodeInvalid, "the configuration is not valid: %s", faults[0])
-	e.Fields = schema.Fields(faults)
-	for i := range e.Fields {
-		e.Fields[i].Pointer = "/config" + e.Fields[i].Pointer
-	}
-	return e
-}
-
-// ready says what an instance still lacks to work, or nil.
-func ready(m *manifestv1.Manifest, config json.RawMessage, secrets []string) error {
-	if _, faults := fillConfig(m, config); len(faults) > 0 {
-		e := host.Errorf(host.CodePluginNotReady, "the configuration is not complete: %s", faults[0])
-		e.Fields = schema.Fields(faults)
-		return e.WithHint("configure the plugin first")
-	}
-	for _, s := range m.Secrets {
-		if s.Required && !slices.Contains(secrets, s.Name) {
-			return host.Errorf(host.CodePluginNotReady, "the secret %q is not set", s.Title).
-				WithHint("set %s in the plugin's settings", s.Name)
-		}
-	}
-	return nil
-}

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"path/filepath"
@@ -9,7 +10,14 @@ import (
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/kv"
+	"github.com/callboard-dev/callboard/host/plugin/breaker"
+	"github.com/callboard-dev/callboard/host/plugin/code"
 	"github.com/callboard-dev/callboard/host/plugin/depot"
+	"github.com/callboard-dev/callboard/host/plugin/eyes"
+	"github.com/callboard-dev/callboard/host/plugin/ledger"
+	"github.com/callboard-dev/callboard/host/plugin/limit"
+	"github.com/callboard-dev/callboard/host/plugin/record"
+	"github.com/callboard-dev/callboard/host/plugin/turn"
 	"github.com/callboard-dev/callboard/host/store"
 )
 
@@ -37,13 +45,14 @@ type Settings struct {
 	ProcessPlugins []string
 	// Reserved are operation ids that plugins may not use: the core's own.
 	Reserved []string
-	// Default is what a call may use where the manifest does not say, Ceiling
-	// what it may use at most.
+	// Default is what a call may use where nobody says, Ceiling what it may
+	// use at most.
 	Default, Ceiling Limits
-	// Concurrency is how many calls of one instance run at a time (8), Wait
-	// how long a further call waits for its turn (2 s).
-	Concurrency int
-	Wait        time.Duration
+	// Slots is how many calls of one release run at a time on this host (64),
+	// HostSlots how many of all releases (256). Four times as many may wait,
+	// each for at most Wait (2 s).
+	Slots, HostSlots int
+	Wait             time.Duration
 	// CompileWait is how long a call waits for code that is being compiled (3 s).
 	CompileWait time.Duration
 	// Compilers is how many compilations run at a time (1).
@@ -51,9 +60,35 @@ type Settings struct {
 	// IdleAfter is when compiled code that nobody calls leaves memory (30 s);
 	// the next call loads it from disk, in the time of a few calls.
 	IdleAfter time.Duration
+	// CodeBudget is how many bytes loaded code may take (1 GiB): the code that
+	// was not called for longest goes first.
+	CodeBudget int64
+	// Breaker says when a plugin that fails rests.
+	Breaker breaker.Settings
+	// Quota is what a tenant may use of any plugin.
+	Quota ledger.Quota
+	// Observer sees every call; nil sees none.
+	Observer Observer
+	// Data are the stores, beside the key-value store, in which instances
+	// keep data. Tables, which may be nil, can be brought back.
+	Data   []Dropper
+	Tables Snapshots
 	// Poll is how often changes made by other processes are looked for (1 s).
 	Poll time.Duration
 	Log  *slog.Logger
+}
+
+// Dropper is a store in which instances keep data.
+type Dropper interface {
+	// Drop removes everything of an instance.
+	Drop(ctx context.Context, t host.TenantID, instance string) error
+}
+
+// Snapshots keep what an instance's tables were before an upgrade.
+type Snapshots interface {
+	Snapshot(ctx context.Context, t host.TenantID, instance string) (id string, err error)
+	Restore(ctx context.Context, t host.TenantID, instance, id string) error
+	Forget(ctx context.Context, t host.TenantID, instance, id string) error
 }
 
 func (s Settings) filled() Settings {
@@ -66,21 +101,14 @@ func (s Settings) filled() Settings {
 	set(&s.CompileWait, 3*time.Second)
 	set(&s.IdleAfter, 30*time.Second)
 	set(&s.Poll, time.Second)
-	if s.Concurrency <= 0 {
-		s.Concurrency = 8
-	}
-	if s.Compilers <= 0 {
-		s.Compilers = 1
-	}
+	s.Compilers = cmp.Or(s.Compilers, 1)
+	s.HostSlots, s.CodeBudget = cmp.Or(s.HostSlots, 256), cmp.Or(s.CodeBudget, 1<<30)
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
-	s.Default = s.Default.or(Limits{
-		Timeout: 10 * time.Second, Memory: 64 << 20, Output: 4 << 20, Input: 1 << 20, HostCalls: 200, LogBytes: 16 << 10,
-	})
-	s.Ceiling = s.Ceiling.or(Limits{
-		Timeout: 30 * time.Second, Memory: 256 << 20, Output: 16 << 20, Input: 8 << 20, HostCalls: 1000, LogBytes: 64 << 10,
-	})
+	limits, ceiling := limit.Defaults()
+	s.Ceiling = s.Ceiling.Or(ceiling)
+	s.Default = s.Default.Or(limits)
 	return s
 }
 
@@ -93,9 +121,14 @@ type House struct {
 	audit    host.Auditor
 	box      SecretBox
 	data     *kv.Store
+	stores   []Dropper
 	depot    *depot.Depot
 	settings Settings
-	eyes     *eyes
+	eyes     *eyes.Eyes
+	book     *ledger.Book
+	shelf    *breaker.Shelf
+	code     *code.Shelf[Module]
+	line     *turn.Line // of all calls of this host
 
 	// tenants holds a *household for each host.TenantID; reads take no lock.
 	tenants sync.Map
@@ -103,8 +136,6 @@ type House struct {
 	reloading sync.Mutex
 	releases  map[string]*release  // by digest; guarded by reloading
 	shared    map[string]*instance // by instance id; guarded by reloading
-	gate      chan struct{}
-	pace      *pace
 
 	// door is read-locked while a call enters and locked to close the house,
 	// so that no call enters after Close began to wait.
@@ -113,6 +144,9 @@ type House struct {
 	closing chan struct{}
 	closed  sync.Once
 	loop    sync.WaitGroup
+	// writing ends when the book has written its last counts, after stop.
+	writing sync.WaitGroup
+	stop    func()
 }
 
 // New returns a house over the control database. Nothing is loaded before Start.
@@ -122,15 +156,18 @@ func New(db *store.DB, runtimes map[string]Runtime, services ServiceSet, authz h
 	if err != nil {
 		return nil, err
 	}
-	e, err := newEyes()
+	e, err := eyes.New()
 	if err != nil {
 		return nil, err
 	}
+	data := kv.New(db, kv.Settings{})
 	return &House{
 		db: db, runtimes: runtimes, services: services, authz: authz, audit: audit, box: box,
-		data: kv.New(db, kv.Settings{}), depot: d, settings: s, eyes: e,
-		releases: map[string]*release{}, shared: map[string]*instance{},
-		gate: make(chan struct{}, s.Compilers), pace: &pace{}, closing: make(chan struct{}),
+		data: data, stores: append([]Dropper{data}, s.Data...), depot: d, settings: s, eyes: e, shelf: breaker.NewShelf(),
+		book:     ledger.New(db, ledger.Settings{Quota: s.Quota, Log: s.Log}),
+		code:     code.NewShelf(code.Settings[Module]{Compilers: s.Compilers, Budget: s.CodeBudget, Size: func(m Module) int64 { return m.Facts().Bytes }}),
+		line:     turn.New(turn.Settings{Slots: s.HostSlots, Wait: s.Wait}),
+		releases: map[string]*release{}, shared: map[string]*instance{}, closing: make(chan struct{}), stop: func() {},
 	}, nil
 }
 
@@ -145,8 +182,14 @@ func (h *House) Start(ctx context.Context) error {
 	if err := h.reloadAll(ctx); err != nil {
 		return err
 	}
+	if err := h.book.Refresh(ctx); err != nil {
+		return err
+	}
 	h.sweepDepot(ctx)
 	h.warmUncached()
+	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	h.stop = stop
+	h.writing.Go(func() { h.book.Run(writing) })
 	h.loop.Add(1)
 	go h.follow()
 	return nil
@@ -159,6 +202,7 @@ func (h *House) Close(ctx context.Context) error {
 		h.door.Lock()
 		close(h.closing)
 		h.door.Unlock()
+		h.line.Close() // who waits need not wait in vain
 	})
 	drained := make(chan struct{})
 	go func() {
@@ -172,10 +216,13 @@ func (h *House) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		err = host.Errorf(host.CodeUnavailable, "plugin calls were still running when the time to stop was over")
 	}
+	h.stop()
+	h.writing.Wait() // what was counted is written, within a bound of its own
 	h.reloading.Lock()
 	defer h.reloading.Unlock()
 	for _, r := range h.releases {
-		r.code.retire()
+		r.line.Close()
+		r.code.Retire()
 	}
 	return err
 }
@@ -196,24 +243,10 @@ func (h *House) follow() {
 				h.settings.Log.Warn("looking for changed installations", "error", err)
 			}
 		case now := <-idle.C:
-			h.rest(now.Add(-h.settings.IdleAfter))
+			if n := h.code.Rest(now.Add(-h.settings.IdleAfter)); n > 0 {
+				h.settings.Log.Debug("unloading idle plugins", "releases", n)
+			}
 		}
-	}
-}
-
-// rest unloads code that was last used before then.
-func (h *House) rest(then time.Time) {
-	h.reloading.Lock()
-	var resting []Module
-	for _, r := range h.releases {
-		if m := r.code.rest(then); m != nil {
-			resting = append(resting, m)
-		}
-	}
-	h.reloading.Unlock()
-	if len(resting) > 0 {
-		h.settings.Log.Debug("unloading idle plugins", "releases", len(resting))
-		go closeAll(resting)
 	}
 }
 
@@ -222,7 +255,7 @@ func (h *House) manage(ctx context.Context, c host.Caller, name string) error {
 	if !c.Valid() {
 		return host.Errorf(host.CodeUnauthenticated, "the caller belongs to no tenant")
 	}
-	return h.authz.Authorize(ctx, c, host.ActionPluginManage, resource(shortOf(name)))
+	return h.authz.Authorize(ctx, c, host.ActionPluginManage, resource(record.ShortOf(name)))
 }
 
 // look authorises reading about the plugin with that name ("*" for all).
@@ -230,5 +263,56 @@ func (h *House) look(ctx context.Context, c host.Caller, name string) error {
 	if !c.Valid() {
 		return host.Errorf(host.CodeUnauthenticated, "the caller belongs to no tenant")
 	}
-	return h.authz.Authorize(ctx, c, host.ActionPluginRead, resource(shortOf(name)))
+	return h.authz.Authorize(ctx, c, host.ActionPluginRead, resource(record.ShortOf(name)))
+}
+
+// CallRecord is one past call, for the plugin's health page.
+type CallRecord = eyes.CallRecord
+
+// Health is how an instance has been doing in this process since it started.
+type Health struct {
+	Instance Instance `json:"instance"`
+	Calls    int64    `json:"calls"`
+	Errors   int64    `json:"errors"`
+	// Recent are the last calls, newest first.
+	Recent []CallRecord `json:"recent"`
+	// LastError is the newest call that failed, or nil.
+	LastError *CallRecord `json:"lastError,omitempty"`
+	// Loaded reports whether the compiled code is in memory; it is loaded at
+	// the next call where it is not. Facts say how its calls are run.
+	Loaded bool   `json:"loaded"`
+	Facts  *Facts `json:"facts,omitempty"`
+	// Running is how many calls run now, Limit how many may; Waiting are the
+	// calls of all tenants that stand in the release's line.
+	Running   int   `json:"running"`
+	Limit     int   `json:"limit"`
+	Waiting   int   `json:"waiting"`
+	KVBytes   int64 `json:"kvBytes"`
+	CodeBytes int64 `json:"codeBytes"`
+	// Limits is what one call may use.
+	Limits  Limits         `json:"-"`
+	Breaker breaker.Report `json:"breaker"`
+}
+
+// Health tells how an instance has been doing.
+func (h *House) Health(ctx context.Context, c host.Caller, name string) (Health, error) {
+	e, err := h.seen(ctx, c, name)
+	if err != nil {
+		return Health{}, err
+	}
+	used, err := h.data.Used(ctx, e.in.Tenant, e.in.ID)
+	if err != nil {
+		return Health{}, err
+	}
+	past := e.live.past.Summary()
+	out := Health{
+		Instance: e.now(), Calls: past.Calls, Errors: past.Errors, LastError: past.LastError, Recent: past.Recent,
+		Running: e.release.line.Running(e.in.Tenant), Limit: e.limits.Concurrency, Waiting: e.release.line.State().Waiting,
+		KVBytes: used, CodeBytes: e.release.row.CodeBytes, Limits: e.limits, Breaker: e.live.breaker.Report(time.Now()),
+	}
+	if m, ok := e.release.code.Loaded(); ok {
+		facts := m.Facts()
+		out.Loaded, out.Facts = true, &facts
+	}
+	return out, nil
 }

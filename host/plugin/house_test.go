@@ -301,7 +301,9 @@ func TestStart(t *testing.T) {
 			in, err := again.Get(t.Context(), s.admin(), "wreck")
 			return err == nil && in.State == plugin.StateFailedToStart && strings.Contains(in.StateDetail, "WebAssembly")
 		})
-		eventually(t, "the wreck is not active", func() bool { return len(again.Active(s.tenant.ID)) == 1 })
+		if active := again.Active(s.tenant.ID); len(active) != 2 || active[1].State.Serves() || !active[1].State.Offers() {
+			t.Errorf("the wreck is not shown with what it offers: %+v", active)
+		}
 		if _, err := s.act(t, again, "echo", 1); err != nil {
 			t.Errorf("its sibling answers %v", err)
 		}

@@ -19,9 +19,12 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/code"
 	"github.com/callboard-dev/callboard/host/plugin/fragment"
 	"github.com/callboard-dev/callboard/host/plugin/grant"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	"github.com/callboard-dev/callboard/host/plugin/record"
+	"github.com/callboard-dev/callboard/host/plugin/setup"
 	"github.com/callboard-dev/callboard/host/store"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 
@@ -173,7 +176,7 @@ func (h *House) open(c host.Caller, src Source) (*manifest.Bundle, error) {
 		return manifest.Open(src.Path)
 	case src.Bundled != "":
 		for _, file := range h.bundledFiles() {
-			if b, err := manifest.OpenFile(file); err == nil && (b.Manifest.Name == src.Bundled || shortOf(b.Manifest.Name) == src.Bundled) {
+			if b, err := manifest.OpenFile(file); err == nil && (b.Manifest.Name == src.Bundled || record.ShortOf(b.Manifest.Name) == src.Bundled) {
 				return b, nil
 			}
 		}
@@ -222,11 +225,11 @@ func (h *House) Install(ctx context.Context, c host.Caller, src Source, o Instal
 }
 
 // newRow decides everything about a new instance that needs no database.
-func (h *House) newRow(c host.Caller, b *manifest.Bundle, o InstallOptions) (*instanceRow, error) {
+func (h *House) newRow(c host.Caller, b *manifest.Bundle, o InstallOptions) (*record.Instance, error) {
 	m := b.Manifest
-	row := &instanceRow{
-		ID: host.NewID("i"), TenantID: string(c.TenantID()), Short: shortOf(m.Name), Name: m.Name, Digest: b.Digest,
-		Consented: o.AcceptAll || o.Grants != nil || len(m.Permissions) == 0, PreviousGrants: "[]", PreviousConfig: "{}",
+	row := &record.Instance{
+		ID: host.NewID("i"), TenantID: string(c.TenantID()), Short: record.ShortOf(m.Name), Name: m.Name, Digest: b.Digest,
+		Consented: o.AcceptAll || o.Grants != nil || len(m.Permissions) == 0, PreviousGrants: "[]", PreviousConfig: "{}", Policy: "{}",
 		InstalledAt: time.Now().UTC().Truncate(time.Microsecond),
 	}
 	granted := o.Grants
@@ -237,33 +240,33 @@ func (h *House) newRow(c host.Caller, b *manifest.Bundle, o InstallOptions) (*in
 	if err != nil {
 		return nil, err
 	}
-	if err := row.setGrants(granted); err != nil {
+	if err := row.SetGranted(granted); err != nil {
 		return nil, err
 	}
-	config, faults := fillConfig(m, o.Config)
-	if len(faults) > 0 && len(o.Config) > 0 {
-		return nil, badConfig(faults)
+	form := setup.Of(m)
+	if err := form.Check(o.Config); err != nil && len(o.Config) > 0 {
+		return nil, err
 	}
-	row.Config = given(o.Config)
-	sealed, err := h.seal(row, m, map[string][]byte{}, o.Secrets)
+	row.Config = setup.Given(o.Config)
+	sealed, err := h.seal(row, form, map[string][]byte{}, o.Secrets)
 	if err != nil {
 		return nil, err
 	}
-	if err := row.setSealed(sealed); err != nil {
+	if err := row.SetSealed(sealed); err != nil {
 		return nil, err
 	}
 	names := []string{}
 	for n := range sealed {
 		names = append(names, n)
 	}
-	row.Enabled = o.Enable && row.Consented && ready(m, config, names) == nil
+	row.Enabled = o.Enable && row.Consented && form.Ready(o.Config, names) == nil
 	row.Wanted = o.Enable && !row.Enabled
 	return row, nil
 }
 
 // vacant refuses a short name that is taken in the tenant.
-func (h *House) vacant(ctx context.Context, q store.Querier, row *instanceRow) error {
-	taken, err := findInstance(ctx, q, host.TenantID(row.TenantID), row.Short)
+func (h *House) vacant(ctx context.Context, q store.Querier, row *record.Instance) error {
+	taken, err := record.FindInstance(ctx, q, host.TenantID(row.TenantID), row.Short)
 	if err != nil || taken == nil {
 		return err
 	}
@@ -287,7 +290,7 @@ func (h *House) admit(ctx context.Context, q store.Querier, tenant, self string,
 			return clash(m.Name, id, "Callboard itself")
 		}
 	}
-	var rows []releaseRow
+	var rows []record.Release
 	err := q.NewSelect().Model(&rows).Join("JOIN instances AS i ON i.digest = r.digest").
 		Where("i.tenant_id = ?", tenant).Where("i.id <> ?", self).Scan(ctx)
 	if err != nil {
@@ -334,7 +337,7 @@ func (h *House) keep(b *manifest.Bundle) error {
 
 // insertRelease writes a release and its code, unless they are there.
 func insertRelease(ctx context.Context, q store.Querier, b *manifest.Bundle) error {
-	old, err := findRelease(ctx, q, b.Digest)
+	old, err := record.FindRelease(ctx, q, b.Digest)
 	if err != nil || old != nil {
 		return err
 	}
@@ -346,10 +349,10 @@ func insertRelease(ctx context.Context, q store.Querier, b *manifest.Bundle) err
 	if err := w.Close(); err != nil {
 		return err
 	}
-	if _, err := q.NewInsert().Model(&codeRow{Digest: b.Digest, Code: packed.Bytes()}).Exec(ctx); err != nil {
+	if _, err := q.NewInsert().Model(&record.Code{Digest: b.Digest, Code: packed.Bytes()}).Exec(ctx); err != nil {
 		return fmt.Errorf("writing the code: %w", err)
 	}
-	_, err = q.NewInsert().Model(&releaseRow{
+	_, err = q.NewInsert().Model(&record.Release{
 		Digest: b.Digest, Name: b.Manifest.Name, Version: b.Manifest.Version, Source: string(b.Source), Readme: b.Readme,
 		CodeDigest: b.CodeDigest, CodeBytes: int64(len(b.Code)), CreatedAt: time.Now().UTC(),
 	}).Exec(ctx)
@@ -360,13 +363,13 @@ func insertRelease(ctx context.Context, q store.Querier, b *manifest.Bundle) err
 }
 
 // newCode returns the code of a release, not loaded yet.
-func (h *House) newCode(r *release) *code {
+func (h *House) newCode(r *release) *code.Code[Module] {
 	runtime := h.runtimes[r.manifest.Runtime]
-	return &code{
-		digest: r.row.Digest, bytes: r.row.CodeBytes, gate: h.gate, pace: h.pace,
-		cached:  func() bool { return runtime != nil && runtime.Cached(r.row.CodeDigest) },
-		changed: func() { h.republish(r.row.Digest) },
-		open: func(ctx context.Context) (Module, error) {
+	return h.code.Add(code.Source[Module]{
+		Bytes:   r.row.CodeBytes,
+		Cached:  func() bool { return runtime != nil && runtime.Cached(r.row.CodeDigest) },
+		Changed: func() { h.republish(r.row.Digest) },
+		Open: func(ctx context.Context) (Module, error) {
 			if r.broken != nil {
 				return nil, r.broken
 			}
@@ -379,7 +382,7 @@ func (h *House) newCode(r *release) *code {
 			}
 			return runtime.Compile(ctx, r.row.CodeDigest, raw)
 		},
-	}
+	})
 }
 
 // fetch returns the code of a release: from disk, or from the database where
@@ -389,7 +392,7 @@ func (h *House) fetch(ctx context.Context, r *release) ([]byte, error) {
 	if err == nil && manifest.DigestOf(raw) == r.row.CodeDigest {
 		return raw, nil
 	}
-	var row codeRow
+	var row record.Code
 	err = h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
 		return q.NewSelect().Model(&row).Where("digest = ?", r.row.Digest).Scan(ctx)
 	})
@@ -426,7 +429,7 @@ func older(a, b string) bool {
 
 // sweepDepot removes releases that no tenant has, and files without a release.
 func (h *House) sweepDepot(ctx context.Context) {
-	var rows []releaseRow
+	var rows []record.Release
 	all := func(ctx context.Context, q store.Querier) error {
 		rows = nil
 		return q.NewSelect().Model(&rows).Column("digest").Scan(ctx)

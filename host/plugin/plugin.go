@@ -10,17 +10,15 @@
 package plugin
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/callboard-dev/callboard/host"
-	"github.com/callboard-dev/callboard/host/plugin/stream"
+	"github.com/callboard-dev/callboard/host/plugin/code"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 )
@@ -44,6 +42,13 @@ const (
 // instance does, after a bounded wait.
 func (s State) Serves() bool {
 	return s == StateActive || s == StateCompiling || s == StateUpdatePending
+}
+
+// Offers reports whether an instance in this state is shown with what it
+// offers: it serves, or it fails and its callers get what its failure policy
+// says.
+func (s State) Offers() bool {
+	return s.Serves() || s == StateFailedToStart || s == StateFailedToStay || s == StateQuarantined
 }
 
 // Grant is a permission as it was granted: equal to what the manifest asks
@@ -78,6 +83,11 @@ type Instance struct {
 	Previous string `json:"previous,omitempty"`
 	// Pending is a newer release that waits for consent.
 	Pending *Pending `json:"pending,omitempty"`
+	// Pinned keeps the instance at its digest: upgrades are refused.
+	Pinned bool `json:"pinned,omitempty"`
+	// Policy is what an admin changed of the manifest's limits and failure
+	// policies.
+	Policy Policy `json:"policy,omitzero"`
 	// Revision counts the changes of the tenant's installations; it is the
 	// revision at which this instance last changed.
 	Revision    int64     `json:"revision"`
@@ -97,16 +107,7 @@ type Pending struct {
 }
 
 // Progress says how far the compilation of a release is.
-type Progress struct {
-	// Phase is "queued", "compiling" or "loading".
-	Phase     string    `json:"phase"`
-	StartedAt time.Time `json:"startedAt"`
-	// Fraction is between 0 and 1. It is an estimate from the size of the
-	// code and the speed of this host so far, and stays below 1 until done.
-	Fraction float64 `json:"fraction"`
-	// Bytes is the size of the code.
-	Bytes int64 `json:"bytes"`
-}
+type Progress = code.Progress
 
 // Has reports whether the manifest offers the capability, for example "route/v1".
 func (i *Instance) Has(capability string) bool { return i.Capability(capability) != nil }
@@ -150,15 +151,6 @@ func (i *Instance) Missing() []string {
 	return out
 }
 
-// shortOf returns the part of "namespace/name" after the slash.
-func shortOf(name string) string {
-	_, short, ok := strings.Cut(name, "/")
-	if !ok {
-		return name
-	}
-	return short
-}
-
 // resource is how an instance is named to the authorizer and the audit record.
 func resource(short string) string { return "plugin:" + short }
 
@@ -191,6 +183,13 @@ type Module interface {
 	Facts() Facts
 	// Close frees the code. Calls that still run finish first.
 	Close(ctx context.Context) error
+}
+
+// Observer sees every call of a guest, for recordings.
+type Observer interface {
+	// Begin sees a call before it runs. It may wrap w.World, so as to see
+	// what the guest learns. End, which may be nil, sees what came of it.
+	Begin(ctx context.Context, c host.Caller, in *Instance, w *Work) (end func(Outcome, error))
 }
 
 // Work is one call, as a runtime sees it.
@@ -253,46 +252,20 @@ type Facts struct {
 	Metered bool
 }
 
+// Lasting is what a Module may be too: one that has a life of its own between
+// calls, such as a process.
+type Lasting interface {
+	// Revive forgets that the module was given up for the tenant with that
+	// slug: the next call starts it anew.
+	Revive(tenant string)
+}
+
+// ErrIsolation is the cause of a failure that says that a sandbox may not be
+// clean any more. The instance is quarantined at once.
+var ErrIsolation = errors.New("a sandbox was not clean after a call")
+
 // HostFunc answers a guest's call of a host service.
 type HostFunc func(ctx context.Context, call pluginv1.HostCall) pluginv1.Result
-
-// Limits is what one call may use at most.
-type Limits struct {
-	Timeout time.Duration
-	// Memory is the sum of the sandbox's linear memories, in bytes.
-	Memory int64
-	// Output is the size of the answer, in bytes.
-	Output int64
-	// Input is the size of the call, in bytes.
-	Input int64
-	// HostCalls is how many calls of host services one call may make, and
-	// HostBytes how much they may move.
-	HostCalls, HostBytes int64
-	// Fuel is how much the call may execute, in units of the meter.
-	Fuel int64
-	// Log receives what the guest writes to its standard output and error;
-	// nil drops it. At most LogBytes of it are kept.
-	Log      func(stream string, text []byte)
-	LogBytes int
-}
-
-// or returns l with the fields that are zero taken from d.
-func (l Limits) or(d Limits) Limits {
-	return Limits{
-		Timeout: cmp.Or(l.Timeout, d.Timeout), Memory: cmp.Or(l.Memory, d.Memory), Output: cmp.Or(l.Output, d.Output),
-		Input: cmp.Or(l.Input, d.Input), HostCalls: cmp.Or(l.HostCalls, d.HostCalls), HostBytes: cmp.Or(l.HostBytes, d.HostBytes), Fuel: cmp.Or(l.Fuel, d.Fuel),
-		Log: l.Log, LogBytes: cmp.Or(l.LogBytes, d.LogBytes),
-	}
-}
-
-// within returns l with no field above the ceiling's.
-func (l Limits) within(c Limits) Limits {
-	return Limits{
-		Timeout: min(l.Timeout, c.Timeout), Memory: min(l.Memory, c.Memory), Output: min(l.Output, c.Output),
-		Input: min(l.Input, c.Input), HostCalls: min(l.HostCalls, c.HostCalls), HostBytes: min(l.HostBytes, c.HostBytes), Fuel: min(l.Fuel, c.Fuel),
-		Log: l.Log, LogBytes: min(l.LogBytes, c.LogBytes),
-	}
-}
 
 // Service answers the calls of one host service, for example "http/v1". The
 // call's body is the request of the service's schema; the answer is marshalled
@@ -310,40 +283,3 @@ type Attached struct {
 
 // ServiceSet maps the name of a host service to what answers it.
 type ServiceSet map[string]Service
-
-// Session is one call of a guest, as host services see it: for whom, by which
-// instance, and what it has used up so far.
-type Session struct {
-	Caller   host.Caller
-	Instance *Instance
-	// Handles are the bodies that the call reads and writes in pieces. Who
-	// runs the call attaches and closes them.
-	stream.Handles
-
-	secret func(ctx context.Context, name string) (string, error)
-	mu     sync.Mutex
-	spent  map[string]int64
-}
-
-// NewSession returns a session; secret opens the instance's secrets by name
-// and may be nil.
-func NewSession(c host.Caller, in *Instance, secret func(ctx context.Context, name string) (string, error)) *Session {
-	return &Session{Caller: c, Instance: in, secret: secret, spent: map[string]int64{}}
-}
-
-// Secret returns the value of one of the instance's secrets, empty if it has
-// none. It is for host services only and must not reach the guest.
-func (s *Session) Secret(ctx context.Context, name string) (string, error) {
-	if s.secret == nil {
-		return "", nil
-	}
-	return s.secret(ctx, name)
-}
-
-// Spend adds n to what the call has used of a budget and returns the sum.
-func (s *Session) Spend(budget string, n int64) int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.spent[budget] += n
-	return s.spent[budget]
-}

@@ -7,11 +7,19 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/breaker"
+	"github.com/callboard-dev/callboard/host/plugin/code"
+	"github.com/callboard-dev/callboard/host/plugin/eyes"
 	"github.com/callboard-dev/callboard/host/plugin/grant"
+	"github.com/callboard-dev/callboard/host/plugin/ledger"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	"github.com/callboard-dev/callboard/host/plugin/record"
+	"github.com/callboard-dev/callboard/host/plugin/setup"
+	"github.com/callboard-dev/callboard/host/plugin/turn"
 	"github.com/callboard-dev/callboard/host/store"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
@@ -26,11 +34,18 @@ type household struct {
 
 // entry is one instance in a household.
 type entry struct {
-	row     instanceRow
+	row     record.Instance
 	in      Instance
 	release *release
 	limits  Limits
-	live    *instance
+	// failure are the failure policies by capability; those that are not here
+	// fail closed.
+	failure map[string]breaker.Policy
+	// salt changes whenever the instance may answer differently because an
+	// admin changed what it may reach.
+	salt   []byte
+	sealed map[string][]byte
+	live   *instance
 	// unready says what the instance lacks to work. It is found once: to
 	// check a configuration is too much work for every call.
 	unready func() error
@@ -49,17 +64,35 @@ func (e *entry) ready() error {
 
 // instance is what stays of an instance when its household is replaced.
 type instance struct {
-	slots  chan struct{}
-	health health
+	past    *eyes.Past
+	breaker *breaker.Breaker
+	tab     *ledger.Tab
+	log     *bucket
+	// tenant is the slug of the tenant, once a call has brought it.
+	tenant atomic.Pointer[string]
+}
+
+// slug returns the slug of the instance's tenant, empty before the first call.
+func (i *instance) slug() string {
+	if s := i.tenant.Load(); s != nil {
+		return *s
+	}
+	return ""
 }
 
 // release is one release in this process. It is shared by all tenants.
 type release struct {
-	row      releaseRow
+	row      record.Release
 	manifest *manifestv1.Manifest
+	form     *setup.Form
 	// broken says why the release cannot be used at all.
 	broken error
-	code   *code
+	code   *code.Code[Module]
+	// line is where calls of the release stand. Those that stand there when
+	// another release takes over finish on this one.
+	line *turn.Line
+	// uses is how many instances need the release; guarded by reloading.
+	uses int
 }
 
 // Active returns the tenant's instances that answer calls, sorted by short
@@ -117,7 +150,7 @@ func (h *House) Get(ctx context.Context, c host.Caller, name string) (Instance, 
 // find returns the entry of that short or full name.
 func (h *House) find(t host.TenantID, name string) (*entry, error) {
 	if home := h.home(t); home != nil {
-		if e := home.entries[shortOf(name)]; e != nil && (name == e.in.Short || name == e.in.Name) {
+		if e := home.entries[record.ShortOf(name)]; e != nil && (name == e.in.Short || name == e.in.Name) {
 			return e, nil
 		}
 	}
@@ -132,13 +165,16 @@ func notInstalled(name string) error {
 // now returns the instance with its state at this moment.
 func (e *entry) now() Instance {
 	in := e.in
-	progress, failure := e.release.code.state()
-	if e.release.broken != nil {
-		failure = e.release.broken
+	failure := e.release.broken
+	if failure == nil {
+		failure = e.release.code.Failure()
 	}
+	progress := e.release.code.Progress()
 	switch {
 	case !in.Enabled:
 		in.State, in.StateDetail = StateDisabled, e.whyDisabled()
+	case e.row.Halted != "":
+		in.State, in.StateDetail = State(e.row.Halted), e.row.HaltReason
 	case failure != nil:
 		in.State, in.StateDetail = StateFailedToStart, host.AsError(failure).Error()
 	case progress != nil:
@@ -182,8 +218,8 @@ func (e *entry) lacks() string {
 func (h *House) reloadAll(ctx context.Context) error {
 	h.reloading.Lock()
 	defer h.reloading.Unlock()
-	var rows []instanceRow
-	var counts []installationRow
+	var rows []record.Instance
+	var counts []record.Installation
 	err := h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
 		if err := q.NewSelect().Model(&counts).Scan(ctx); err != nil {
 			return err
@@ -193,7 +229,7 @@ func (h *House) reloadAll(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading instances: %w", err)
 	}
-	byTenant := map[string][]instanceRow{}
+	byTenant := map[string][]record.Instance{}
 	for _, r := range rows {
 		byTenant[r.TenantID] = append(byTenant[r.TenantID], r)
 	}
@@ -207,8 +243,8 @@ func (h *House) reloadAll(ctx context.Context) error {
 func (h *House) reload(ctx context.Context, t host.TenantID) error {
 	h.reloading.Lock()
 	defer h.reloading.Unlock()
-	var rows []instanceRow
-	var counts []installationRow
+	var rows []record.Instance
+	var counts []record.Installation
 	err := h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
 		if err := q.NewSelect().Model(&counts).Where("tenant_id = ?", string(t)).Scan(ctx); err != nil {
 			return err
@@ -219,23 +255,24 @@ func (h *House) reload(ctx context.Context, t host.TenantID) error {
 		return fmt.Errorf("reading instances: %w", err)
 	}
 	if len(counts) == 0 {
+		old := h.home(t)
 		h.tenants.Delete(t)
-		h.retireUnused()
+		h.settle(old, nil)
 		return nil
 	}
 	h.furnish(ctx, t, counts[0].Revision, rows)
-	h.retireUnused()
 	return nil
 }
 
 // furnish builds a household; h.reloading is held.
-func (h *House) furnish(ctx context.Context, t host.TenantID, revision int64, rows []instanceRow) {
+func (h *House) furnish(ctx context.Context, t host.TenantID, revision int64, rows []record.Instance) {
 	home := &household{revision: revision, entries: map[string]*entry{}}
 	for _, row := range rows {
-		e := h.entry(ctx, row)
-		home.entries[row.Short] = e
+		home.entries[row.Short] = h.entry(ctx, row)
 	}
+	old := h.home(t)
 	h.publish(t, home)
+	h.settle(old, home)
 }
 
 // publish puts a household up, with its list of what answers calls.
@@ -245,7 +282,7 @@ func (h *House) publish(t host.TenantID, home *household) {
 		before = old.stamp
 	}
 	for _, e := range home.entries {
-		if in := e.now(); in.State.Serves() {
+		if in := e.now(); in.State.Offers() {
 			in.Progress = nil
 			home.active = append(home.active, in)
 		}
@@ -273,23 +310,25 @@ func (h *House) republish(digest string) {
 }
 
 // entry builds one entry; h.reloading is held.
-func (h *House) entry(ctx context.Context, row instanceRow) *entry {
-	r := h.release(ctx, row.Digest)
-	live := h.shared[row.ID]
-	if live == nil {
-		live = &instance{slots: make(chan struct{}, h.settings.Concurrency)}
-		h.shared[row.ID] = live
+func (h *House) entry(ctx context.Context, row record.Instance) *entry {
+	r, policy := h.release(ctx, row.Digest), policyOf(&row)
+	e := &entry{row: row, release: r, limits: h.limitsFor(r.manifest, policy), failure: failuresFor(r.manifest, policy),
+		salt: saltOf(&row), sealed: row.Sealed()}
+	e.live = h.shared[row.ID]
+	if e.live == nil {
+		e.live = &instance{past: eyes.NewPast(row.Short), breaker: breaker.New(h.settings.Breaker),
+			tab: h.book.Tab(host.TenantID(row.TenantID), row.Name), log: newBucket(0)}
+		h.shared[row.ID] = e.live
 	}
+	e.live.log.set(e.limits.LogRate)
 	in := Instance{
 		ID: row.ID, Tenant: host.TenantID(row.TenantID), Name: row.Name, Short: row.Short,
-		Version: r.row.Version, Digest: row.Digest, Enabled: row.Enabled,
-		Config: json.RawMessage(row.Config), Grants: row.grants(), Manifest: r.manifest, Readme: r.row.Readme,
+		Version: r.row.Version, Digest: row.Digest, Enabled: row.Enabled, Pinned: row.Pinned, Policy: policy,
+		Grants: row.Granted(), Manifest: r.manifest, Readme: r.row.Readme,
 		Revision: row.Revision, InstalledAt: row.InstalledAt, UpdatedAt: row.UpdatedAt,
 	}
-	if r.manifest != nil {
-		in.Config, _ = fillConfig(r.manifest, in.Config)
-	}
-	for name := range row.sealed() {
+	in.Config, _ = r.form.Fill(json.RawMessage(row.Config))
+	for name := range e.sealed {
 		in.Secrets = append(in.Secrets, name)
 	}
 	slices.Sort(in.Secrets)
@@ -301,8 +340,9 @@ func (h *House) entry(ctx context.Context, row instanceRow) *entry {
 		_, wider := grant.Carry(r.manifest.Permissions, in.Grants, next.manifest.Permissions)
 		in.Pending = &Pending{Version: next.row.Version, Digest: next.row.Digest, Manifest: next.manifest, Wider: wider}
 	}
-	return &entry{row: row, in: in, release: r, limits: h.limitsOf(r.manifest), live: live,
-		unready: sync.OnceValue(func() error { return ready(in.Manifest, in.Config, in.Secrets) })}
+	e.in = in
+	e.unready = sync.OnceValue(func() error { return r.form.Ready(in.Config, in.Secrets) })
+	return e
 }
 
 // release returns a release of this process, reading it first if need be;
@@ -311,14 +351,14 @@ func (h *House) release(ctx context.Context, digest string) *release {
 	if r := h.releases[digest]; r != nil && r.broken == nil {
 		return r
 	}
-	var row *releaseRow
+	var row *record.Release
 	err := h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) (err error) {
-		row, err = findRelease(ctx, q, digest)
+		row, err = record.FindRelease(ctx, q, digest)
 		return err
 	})
 	r := &release{broken: err}
 	if row == nil {
-		row = &releaseRow{Digest: digest}
+		row = &record.Release{Digest: digest}
 		if err == nil {
 			r.broken = host.Errorf(host.CodeNotFound, "the release %s is missing from the database", digest).WithHint("uninstall the plugin and install it again")
 		}
@@ -329,47 +369,44 @@ func (h *House) release(ctx context.Context, digest string) *release {
 	if r.manifest == nil {
 		r.manifest = &manifestv1.Manifest{Name: row.Name, Version: row.Version, Title: row.Name}
 	}
-	r.code = h.newCode(r)
+	r.form, r.code = setup.Of(r.manifest), h.newCode(r)
+	r.line = turn.New(turn.Settings{Slots: h.settings.Slots, Wait: h.settings.Wait})
+	if old := h.releases[digest]; old != nil {
+		r.uses = old.uses
+		old.code.Retire()
+	}
 	h.releases[digest] = r
 	return r
 }
 
-// limitsOf returns what a call of the release may use.
-func (h *House) limitsOf(m *manifestv1.Manifest) Limits {
-	var l Limits
-	if d, err := time.ParseDuration(m.Limits.Timeout); err == nil {
-		l.Timeout = d
-	}
-	if n, err := manifest.Bytes(m.Limits.Memory); err == nil {
-		l.Memory = n
-	}
-	if n, err := manifest.Bytes(m.Limits.Output); err == nil {
-		l.Output = n
-	}
-	return l.or(h.settings.Default).within(h.settings.Ceiling)
-}
-
-// retireUnused unloads releases that no household uses; h.reloading is held.
-func (h *House) retireUnused() {
-	used, ids := map[string]bool{}, map[string]bool{}
-	h.tenants.Range(func(_, value any) bool {
-		for _, e := range value.(*household).entries {
-			ids[e.row.ID] = true
-			for _, d := range e.row.digests() {
-				used[d] = true
+// settle counts which releases and instances a tenant's household needs, and
+// lets go of those that nobody needs any more; h.reloading is held.
+func (h *House) settle(old, home *household) {
+	if home != nil {
+		for _, e := range home.entries {
+			for _, d := range e.row.Digests() {
+				if r := h.releases[d]; r != nil {
+					r.uses++
+				}
 			}
 		}
-		return true
-	})
-	for digest, r := range h.releases {
-		if !used[digest] {
-			r.code.retire()
-			delete(h.releases, digest)
-		}
 	}
-	for id := range h.shared {
-		if !ids[id] {
-			delete(h.shared, id)
+	if old == nil {
+		return
+	}
+	for _, e := range old.entries {
+		for _, d := range e.row.Digests() {
+			r := h.releases[d]
+			if r == nil {
+				continue
+			}
+			if r.uses--; r.uses <= 0 {
+				r.code.Retire()
+				delete(h.releases, d)
+			}
+		}
+		if home == nil || home.entries[e.row.Short] == nil || home.entries[e.row.Short].row.ID != e.row.ID {
+			delete(h.shared, e.row.ID)
 		}
 	}
 }
@@ -378,7 +415,7 @@ func (h *House) retireUnused() {
 func (h *House) poll() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	var counts []installationRow
+	var counts []record.Installation
 	err := h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
 		return q.NewSelect().Model(&counts).Scan(ctx)
 	})

@@ -3,10 +3,13 @@ package plugin
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin/grant"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	"github.com/callboard-dev/callboard/host/plugin/record"
+	"github.com/callboard-dev/callboard/host/plugin/setup"
 	"github.com/callboard-dev/callboard/host/store"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
@@ -38,7 +41,7 @@ func (h *House) Upgrade(ctx context.Context, c host.Caller, name string, src Sou
 	}
 	detail := map[string]string{"version": b.Manifest.Version, "digest": b.Digest}
 	var unused []string
-	in, err := h.change(ctx, c, name, "upgrade", detail, func(ctx context.Context, q store.Querier, row *instanceRow, r *release) error {
+	in, err := h.change(ctx, c, name, "upgrade", detail, func(ctx context.Context, q store.Querier, row *record.Instance, r *release) error {
 		if err := h.upgradable(row, r, b); err != nil {
 			return err
 		}
@@ -48,7 +51,7 @@ func (h *House) Upgrade(ctx context.Context, c host.Caller, name string, src Sou
 		if err := insertRelease(ctx, q, b); err != nil {
 			return err
 		}
-		unused = row.digests()
+		unused = row.Digests()
 		return upgradeRow(row, r.manifest, b, o)
 	})
 	if err == nil {
@@ -58,11 +61,14 @@ func (h *House) Upgrade(ctx context.Context, c host.Caller, name string, src Sou
 }
 
 // upgradable refuses what is no upgrade of the instance.
-func (h *House) upgradable(row *instanceRow, r *release, b *manifest.Bundle) error {
+func (h *House) upgradable(row *record.Instance, r *release, b *manifest.Bundle) error {
 	switch {
 	case b.Manifest.Name != row.Name:
 		return host.Errorf(host.CodeConflict, "the package is %s, the installed plugin is %s", b.Manifest.Name, row.Name).
 			WithHint("install it as a plugin of its own")
+	case row.Pinned && b.Digest != row.Digest:
+		return host.Errorf(host.CodeConflict, "%s is pinned to version %s", row.Name, r.row.Version).
+			WithHint("let go of it first: callboard plugin pin %s --off", row.Short)
 	case b.Digest == row.Digest && row.PendingDigest == "":
 		return host.Errorf(host.CodeConflict, "%s %s is already installed", row.Name, b.Manifest.Version)
 	case older(b.Manifest.Version, r.row.Version):
@@ -73,8 +79,8 @@ func (h *House) upgradable(row *instanceRow, r *release, b *manifest.Bundle) err
 }
 
 // upgradeRow decides between taking over and waiting for consent.
-func upgradeRow(row *instanceRow, old *manifestv1.Manifest, b *manifest.Bundle, o UpgradeOptions) error {
-	kept, wider := grant.Carry(old.Permissions, row.grants(), b.Manifest.Permissions)
+func upgradeRow(row *record.Instance, old *manifestv1.Manifest, b *manifest.Bundle, o UpgradeOptions) error {
+	kept, wider := grant.Carry(old.Permissions, row.Granted(), b.Manifest.Permissions)
 	switch {
 	case o.AcceptAll:
 		kept = b.Manifest.Permissions
@@ -88,8 +94,8 @@ func upgradeRow(row *instanceRow, old *manifestv1.Manifest, b *manifest.Bundle, 
 		// Nothing was granted yet, so nothing goes on: consent is still due.
 		kept = nil
 	case len(wider) > 0:
-		if _, faults := fillConfig(b.Manifest, configOf(row, o.Config)); len(faults) > 0 && row.Enabled {
-			return unfit(b.Manifest, badConfig(faults))
+		if err := setup.Of(b.Manifest).Check(configOf(row, o.Config)); err != nil && row.Enabled {
+			return unfit(b.Manifest, err)
 		}
 		row.PendingDigest = b.Digest
 		return nil
@@ -98,7 +104,7 @@ func upgradeRow(row *instanceRow, old *manifestv1.Manifest, b *manifest.Bundle, 
 	return switchTo(row, b.Digest, b.Manifest, kept, o.Config)
 }
 
-func configOf(row *instanceRow, config json.RawMessage) json.RawMessage {
+func configOf(row *record.Instance, config json.RawMessage) json.RawMessage {
 	if config != nil {
 		return config
 	}
@@ -107,15 +113,18 @@ func configOf(row *instanceRow, config json.RawMessage) json.RawMessage {
 
 // switchTo makes another release the instance's own and remembers the old one
 // for Rollback.
-func switchTo(row *instanceRow, digest string, m *manifestv1.Manifest, grants []Grant, config json.RawMessage) error {
-	chosen := configOf(row, config)
-	if _, faults := fillConfig(m, chosen); len(faults) > 0 && (row.Enabled || config != nil) {
-		return unfit(m, badConfig(faults))
+func switchTo(row *record.Instance, digest string, m *manifestv1.Manifest, grants []Grant, config json.RawMessage) error {
+	chosen, form := configOf(row, config), setup.Of(m)
+	if err := form.Check(chosen); err != nil && (row.Enabled || config != nil) {
+		return unfit(m, err)
 	}
 	row.PreviousDigest, row.PreviousGrants, row.PreviousConfig = row.Digest, row.Grants, row.Config
-	row.Digest, row.PendingDigest, row.Config = digest, "", given(chosen)
-	fulfil(row, m)
-	return row.setGrants(grants)
+	row.Digest, row.PendingDigest, row.Config = digest, "", setup.Given(chosen)
+	row.Halted, row.HaltReason = "", "" // the new release begins anew
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	row.UpgradedAt = &now
+	fulfil(row, m, form)
+	return row.SetGranted(grants)
 }
 
 func unfit(m *manifestv1.Manifest, err error) error {
@@ -128,9 +137,13 @@ func unfit(m *manifestv1.Manifest, err error) error {
 // that it had before the last upgrade. A second Rollback goes forward again.
 // Where an update waits for consent, Rollback drops it instead.
 func (h *House) Rollback(ctx context.Context, c host.Caller, name string) (Instance, error) {
+	return h.rollback(ctx, c, name, nil)
+}
+
+func (h *House) rollback(ctx context.Context, c host.Caller, name string, detail map[string]string) (Instance, error) {
 	var unused []string
-	in, err := h.change(ctx, c, name, "rollback", nil, func(ctx context.Context, q store.Querier, row *instanceRow, r *release) error {
-		unused = row.digests()
+	in, err := h.change(ctx, c, name, "rollback", detail, func(ctx context.Context, q store.Querier, row *record.Instance, r *release) error {
+		unused = row.Digests()
 		if row.PendingDigest != "" {
 			row.PendingDigest = ""
 			return nil
@@ -148,6 +161,7 @@ func (h *House) Rollback(ctx context.Context, c host.Caller, name string) (Insta
 		row.Digest, row.PreviousDigest = row.PreviousDigest, row.Digest
 		row.Grants, row.PreviousGrants = row.PreviousGrants, row.Grants
 		row.Config, row.PreviousConfig = row.PreviousConfig, row.Config
+		row.Halted, row.HaltReason, row.UpgradedAt = "", "", nil
 		return nil
 	})
 	if err == nil {
@@ -158,7 +172,7 @@ func (h *House) Rollback(ctx context.Context, c host.Caller, name string) (Insta
 
 // releaseOf reads the manifest of a release inside a transaction.
 func (h *House) releaseOf(ctx context.Context, q store.Querier, digest string) (*manifestv1.Manifest, error) {
-	row, err := findRelease(ctx, q, digest)
+	row, err := record.FindRelease(ctx, q, digest)
 	if err != nil {
 		return nil, err
 	}

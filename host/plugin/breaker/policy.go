@@ -3,6 +3,7 @@ package breaker
 import (
 	"time"
 
+	"github.com/callboard-dev/callboard/host"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
 
@@ -20,6 +21,12 @@ type Policy struct {
 	StaleFor time.Duration
 }
 
+// Open reports whether callers get the capability's neutral answer.
+func (p Policy) Open() bool { return p.Kind == manifestv1.FailOpen }
+
+// Stale reports whether callers may get an earlier answer.
+func (p Policy) Stale() bool { return p.Kind == manifestv1.FailStale }
+
 // Choose returns the policy of a capability: what an admin decided, else what
 // the manifest says, else closed.
 func Choose(manifest, admin *manifestv1.Failure) Policy {
@@ -34,4 +41,20 @@ func Choose(manifest, admin *manifestv1.Failure) Policy {
 		return p
 	}
 	return Policy{Kind: manifestv1.FailClosed}
+}
+
+// Check refuses a policy that does not exist.
+func Check(f manifestv1.Failure) error {
+	switch f.Policy {
+	case "", manifestv1.FailClosed, manifestv1.FailOpen, manifestv1.FailStale:
+	default:
+		return host.Errorf(host.CodeInvalid, "there is no failure policy %q", f.Policy).WithHint("write closed, open or stale")
+	}
+	if f.StaleFor == "" {
+		return nil
+	}
+	if d, err := time.ParseDuration(f.StaleFor); err != nil || d <= 0 || d > MaxStale {
+		return host.Errorf(host.CodeInvalid, "answers cannot be %q old", f.StaleFor).WithHint("write a Go duration of at most 24h, for example 10m")
+	}
+	return nil
 }

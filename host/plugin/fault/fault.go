@@ -36,6 +36,8 @@ func guestCode(c host.Code) string {
 		return pluginv1.CodeTimeout
 	case host.CodeUpstream, host.CodeUnavailable:
 		return pluginv1.CodeUpstream
+	case host.CodeUnauthorised:
+		return pluginv1.CodeUnauthorised
 	}
 	return ""
 }
@@ -48,8 +50,10 @@ func hostCode(c string) host.Code {
 		return host.CodeInvalid
 	case pluginv1.CodeNotFound:
 		return host.CodeNotFound
-	case pluginv1.CodeForbidden, pluginv1.CodeUnauthorised:
+	case pluginv1.CodeForbidden:
 		return host.CodeForbidden
+	case pluginv1.CodeUnauthorised:
+		return host.CodeUnauthorised
 	case pluginv1.CodeNotGranted:
 		return host.CodeNotGranted
 	case pluginv1.CodeNotReady:
@@ -65,7 +69,7 @@ func hostCode(c string) host.Code {
 	case pluginv1.CodeUpstream:
 		return host.CodeUpstream
 	case pluginv1.CodeUnsupported:
-		return host.CodePluginOutput
+		return host.CodePluginUnsupported
 	}
 	return host.CodePluginTrap
 }
@@ -82,13 +86,12 @@ func ToGuest(err error) (e *pluginv1.Error, ok bool) {
 	if code == "" {
 		return &pluginv1.Error{Code: pluginv1.CodeInternal, Message: "the host service failed"}, false
 	}
-	again := he.RetryAfter > 0 || code == pluginv1.CodeUpstream || code == pluginv1.CodeTimeout || code == pluginv1.CodeRateLimited
-	return &pluginv1.Error{Code: code, Message: he.Message, Hint: he.Hint, Retryable: &again, RetryAfterSeconds: int(he.RetryAfter.Seconds())}, true
+	return &pluginv1.Error{Code: code, Message: he.Message, Hint: he.Hint, Retryable: he.Retryable, RetryAfterSeconds: int(he.RetryAfter.Seconds())}, true
 }
 
 // FromGuest returns a guest's failure as the portal's.
 func FromGuest(e *pluginv1.Error) *host.Error {
-	out := &host.Error{Code: hostCode(e.Code), Message: Short(e.Message), Hint: Short(e.Hint)}
+	out := &host.Error{Code: hostCode(e.Code), Message: Short(e.Message), Hint: Short(e.Hint), Retryable: e.Retryable}
 	if e.RetryAfterSeconds > 0 {
 		out.RetryAfter = time.Duration(min(e.RetryAfterSeconds, 86400)) * time.Second
 	}

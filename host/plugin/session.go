@@ -1,0 +1,206 @@
+package plugin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/fault"
+	"github.com/callboard-dev/callboard/host/plugin/ledger"
+	"github.com/callboard-dev/callboard/host/plugin/stream"
+	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
+)
+
+// Session is one call of a guest, as host services see it: for whom, by which
+// instance, and what it has used up so far.
+type Session struct {
+	Caller   host.Caller
+	Instance *Instance
+	// Handles are the bodies that the call reads and writes in pieces. Who
+	// runs the call attaches and closes them.
+	stream.Handles
+
+	secret func(ctx context.Context, name string) (string, error)
+	tab    *ledger.Tab // nil where nothing is counted
+	log    *bucket     // nil where logs have no rate
+	calls  int64       // of host services; guests call one after another
+	bytes  int64
+
+	mu    sync.Mutex
+	spent map[string]int64
+}
+
+// NewSession returns a session; secret opens the instance's secrets by name
+// and may be nil.
+func NewSession(c host.Caller, in *Instance, secret func(ctx context.Context, name string) (string, error)) *Session {
+	return &Session{Caller: c, Instance: in, secret: secret}
+}
+
+// Secret returns the value of one of the instance's secrets, empty if it has
+// none. It is for host services only and must not reach the guest.
+func (s *Session) Secret(ctx context.Context, name string) (string, error) {
+	if s.secret == nil {
+		return "", nil
+	}
+	return s.secret(ctx, name)
+}
+
+// Spend adds n to what the call has used of a budget and returns the sum.
+func (s *Session) Spend(budget string, n int64) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.spent == nil {
+		s.spent = map[string]int64{}
+	}
+	s.spent[budget] += n
+	return s.spent[budget]
+}
+
+// Reached notes which target of a granted service the call used, for example
+// "https://api.example.com" of http/v1: what grants can be narrowed to.
+func (s *Session) Reached(service, target string) {
+	if s.tab != nil {
+		s.tab.Reached(time.Now(), service, target)
+	}
+}
+
+// MayLog reports whether n bytes may be logged now. The instance logs at the
+// rate of its limits, and twice as much at once.
+func (s *Session) MayLog(n int) bool { return s.log == nil || s.log.take(time.Now(), int64(n)) }
+
+// bucket lends bytes at a rate.
+type bucket struct {
+	mu   sync.Mutex
+	rate int64 // bytes in a second
+	left int64
+	last time.Time
+}
+
+func newBucket(rate int64) *bucket { return &bucket{rate: rate, left: 2 * rate} }
+
+// set changes the rate; a higher one lends more at once from now on.
+func (b *bucket) set(rate int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left += 2 * (rate - b.rate)
+	b.rate = rate
+}
+
+func (b *bucket) take(now time.Time, n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.last.IsZero() {
+		b.left = min(2*b.rate, b.left+int64(now.Sub(b.last).Seconds()*float64(b.rate)))
+	}
+	b.last = now
+	if n > b.left {
+		return false
+	}
+	b.left -= n
+	return true
+}
+
+// session makes the session of a call.
+func (h *House) session(c host.Caller, e *entry) *Session {
+	return &Session{Caller: c, Instance: &e.in, tab: e.live.tab, log: e.live.log, secret: func(_ context.Context, name string) (string, error) {
+		sealed, ok := e.sealed[name]
+		if !ok {
+			return "", nil
+		}
+		plain, err := h.box.Open(e.in.Tenant, secretName(e.in.ID, name), sealed)
+		return string(plain), err
+	}}
+}
+
+// logger writes what a guest writes to its standard output and error to the
+// log, at the instance's rate.
+func (h *House) logger(ctx context.Context, s *Session) func(stream string, text []byte) {
+	return func(stream string, text []byte) {
+		if !s.MayLog(len(text)) {
+			return
+		}
+		h.settings.Log.LogAttrs(context.WithoutCancel(ctx), slog.LevelInfo, "plugin output",
+			slog.String("plugin", s.Instance.Name), slog.String("release", s.Instance.Version), slog.String("tenant", s.Caller.Tenant().Slug),
+			slog.String("stream", stream), slog.String("text", string(bytes.ToValidUTF8(text, []byte("\uFFFD")))))
+	}
+}
+
+// hostFunc answers the guest's calls of host services, within the limits of
+// the call.
+func (h *House) hostFunc(s *Session, e *entry, l *Limits) HostFunc {
+	return func(ctx context.Context, call pluginv1.HostCall) (result pluginv1.Result) {
+		service := h.services[call.Service]
+		known := call.Service
+		if service == nil {
+			known = "unknown"
+		}
+		ctx, end := h.eyes.Host(ctx, e.in.Name, known)
+		defer func() {
+			if r := recover(); r != nil {
+				h.settings.Log.Error("a host service panicked", "service", call.Service, "plugin", e.in.Name, "panic", fmt.Sprint(r))
+				result = refused(pluginv1.CodeInternal, "the host service failed")
+			}
+			if result.Error != nil {
+				end(result.Error.Code)
+				return
+			}
+			end("")
+		}()
+		s.calls++
+		s.bytes += int64(len(call.Body) + len(call.Data))
+		switch {
+		case s.calls > l.HostCalls:
+			return refused(pluginv1.CodeLimit, "one call may make at most %d calls of host services", l.HostCalls)
+		case s.bytes > l.HostBytes:
+			return refused(pluginv1.CodeLimit, "one call may exchange at most %d bytes with host services", l.HostBytes)
+		case service == nil:
+			return refused(pluginv1.CodeUnsupported, "this host has no service %q", clip(call.Service))
+		}
+		s.Reached(call.Service, "")
+		result = h.serve(ctx, s, service, call)
+		if s.bytes += int64(len(result.Body) + len(result.Data)); s.bytes > l.HostBytes {
+			return refused(pluginv1.CodeLimit, "one call may exchange at most %d bytes with host services", l.HostBytes)
+		}
+		return result
+	}
+}
+
+// serve calls a host service and makes a guest's answer of what it says.
+func (h *House) serve(ctx context.Context, s *Session, service Service, call pluginv1.HostCall) pluginv1.Result {
+	answer, err := service.Serve(ctx, s, call)
+	var data []byte
+	if attached, ok := answer.(Attached); ok {
+		answer, data = attached.Body, attached.Data
+	}
+	if err == nil && answer == nil {
+		return pluginv1.Result{Data: data}
+	}
+	var raw json.RawMessage
+	if err == nil {
+		raw, err = encode(answer)
+	}
+	if err == nil {
+		return pluginv1.Result{Body: raw, Data: data}
+	}
+	e, ours := fault.ToGuest(err)
+	if !ours {
+		h.settings.Log.Error("a host service failed", "service", call.Service, "method", call.Method, "plugin", s.Instance.Name, "error", err)
+	}
+	return pluginv1.Result{Error: e}
+}
+
+func refused(code, format string, args ...any) pluginv1.Result {
+	return pluginv1.Result{Error: &pluginv1.Error{Code: code, Message: fmt.Sprintf(format, args...)}}
+}
+
+func clip(s string) string {
+	if len(s) > 64 {
+		s = s[:64]
+	}
+	return string(bytes.ToValidUTF8([]byte(s), nil))
+}
