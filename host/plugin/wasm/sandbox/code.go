@@ -16,8 +16,9 @@ import (
 
 // Settings of a Code.
 type Settings struct {
-	// Runtime compiles and runs the code. Kernel and meter are installed there,
-	// and it does not close modules when a context is done.
+	// Runtime compiles and runs the code. Kernel and meter are installed there.
+	// It does not close modules when a context is done, and has no limit of
+	// memory of its own.
 	Runtime wazero.Runtime
 	// Baked is the code as rewrite.Module.Bake returned it for Image, and
 	// Globals are the mutable globals that it exports, as in Image.
@@ -67,7 +68,8 @@ func Open(ctx context.Context, s Settings) (*Code, error) {
 	if s.MaxMemory <= 0 {
 		s.MaxMemory = 512 << 20
 	}
-	s.MaxMemory = max(s.MaxMemory/wasmPage*wasmPage, s.Image.Bytes())
+	// One page less than there can be: see Sandbox.reset.
+	s.MaxMemory = min(max(s.MaxMemory/wasmPage*wasmPage, s.Image.Bytes()), (maxPages-1)*wasmPage)
 	if s.MaxPages > 0 {
 		s.MaxMemory = min(s.MaxMemory, int64(s.MaxPages)*wasmPage)
 	}
@@ -152,3 +154,17 @@ func (b *Sandbox) close() error {
 	b.memory.Free()
 	return err
 }
+
+// Path is how sandboxes are restored.
+type Path string
+
+// The paths, the fastest first.
+const (
+	// PageScan restores the pages that were written (Linux 6.7 and newer).
+	PageScan Path = "page-scan"
+	// Madvise gives all private pages back to the system (any Linux).
+	Madvise Path = "madvise"
+	// None is a system on which this package opens nothing: guests get a fresh
+	// instance for each call, elsewhere.
+	None Path = ""
+)

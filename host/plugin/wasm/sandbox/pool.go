@@ -48,8 +48,10 @@ func (c *Code) Take(ctx context.Context) (*Sandbox, error) {
 	}
 	c.mu.Unlock()
 	if at < 0 { // it came in the meantime
-		if b, err := c.lent(context.WithoutCancel(ctx), <-turn); err == nil {
+		if b := <-turn; b != nil {
 			b.Release()
+		} else {
+			c.gone()
 		}
 	}
 	return nil, ctx.Err()
@@ -138,18 +140,11 @@ func (c *Code) gone() {
 // closed after some periods.
 func (c *Code) sweep() {
 	c.mu.Lock()
-	todo := min(c.unused, len(c.idle))
+	// The first ones were used the longest ago.
+	resting := slices.Clone(c.idle[:min(c.unused, len(c.idle))])
+	c.idle = slices.Delete(c.idle, 0, len(resting))
 	c.mu.Unlock()
-	for range todo {
-		c.mu.Lock()
-		if len(c.idle) == 0 {
-			c.mu.Unlock()
-			break
-		}
-		// The first one was used the longest ago.
-		b := c.idle[0]
-		c.idle = slices.Delete(c.idle, 0, 1)
-		c.mu.Unlock()
+	for _, b := range slices.Backward(resting) {
 		c.rest(b)
 	}
 	c.mu.Lock()
@@ -171,7 +166,8 @@ func (c *Code) rest(b *Sandbox) {
 		c.gone()
 		return
 	}
-	b.doors = b.doors[:0] // the call engines' stacks
+	clear(b.doors) // the call engines' stacks
+	b.doors = b.doors[:0]
 	c.put(b, true)
 }
 
