@@ -27,6 +27,7 @@ import (
 	"github.com/callboard-dev/callboard/host/kv"
 	"github.com/callboard-dev/callboard/host/mcp"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/process"
 	"github.com/callboard-dev/callboard/host/plugin/wasm"
 	"github.com/callboard-dev/callboard/host/queue"
 	"github.com/callboard-dev/callboard/host/server"
@@ -66,6 +67,7 @@ type portal struct {
 	queue     *queue.Queue
 	catalog   *catalog.Catalog
 	house     *plugin.House
+	processes *process.Runtime // nil where the system has none
 	router    *extension.Router
 	views     *extension.Views
 	relay     *relay
@@ -103,7 +105,7 @@ func serve(ctx context.Context, c config.Config, out, errOut io.Writer) error {
 	if err := p.openPlugins(ctx); err != nil {
 		return err
 	}
-	defer closeWithin(p.house.Close)
+	defer closeWithin(p.closePlugins)
 
 	background, stop := context.WithCancel(ctx)
 	defer stop()
@@ -182,8 +184,13 @@ func (p *portal) openPlugins(ctx context.Context) error {
 	services := service.Set(service.Settings{
 		KV: kv.New(p.db, kv.Settings{}), Catalog: catalogService{p.catalog}, Log: log, HTTP: service.HTTPSettings{},
 	})
-	p.house, err = plugin.New(p.db, map[string]plugin.Runtime{manifestv1.RuntimeWASM: sandboxes}, services, p.gate(), p.audit, p.box,
-		plugin.Settings{DataDir: p.config.Data, BundledDir: bundledDir(p.config), LocalPaths: p.config.Development, Reserved: api.OperationIDs(), Log: log})
+	runtimes := map[string]plugin.Runtime{manifestv1.RuntimeWASM: sandboxes}
+	if err := p.openProcesses(runtimes); err != nil {
+		return err
+	}
+	p.house, err = plugin.New(p.db, runtimes, services, p.gate(), p.audit, p.box,
+		plugin.Settings{DataDir: p.config.Data, BundledDir: bundledDir(p.config), LocalPaths: p.config.Development, ProcessPlugins: p.config.ProcessPlugins,
+			Reserved: api.OperationIDs(), Log: log})
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,9 @@ type Config struct {
 	// WASMPath is how sandboxes of plugins are made: auto, or one of the paths of
 	// host/plugin/wasm.
 	WASMPath string
+	// ProcessPlugins are the plugins of the runtime process that tenants'
+	// admins may install, "*" for all; none if empty.
+	ProcessPlugins []string
 	// Bundled is the directory of the plugins that come with the host.
 	Bundled string
 	// LogFormat, LogLevel and AccessLog are telemetry's settings.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -250,4 +251,25 @@ func FuzzFile(f *testing.F) {
 		// Whatever it is, it is answered, and without a panic.
 		_, _ = load(t, nil, map[string]string{"X": "1"}, src)
 	})
+}
+
+func TestProcessPlugins(t *testing.T) {
+	for _, tt := range []struct {
+		name, value string
+		want        []string
+		ok          bool
+	}{
+		{"None", "", nil, true},
+		{"Names", "acme/heavy, acme/big", []string{"acme/heavy", "acme/big"}, true},
+		{"All", "*", []string{"*"}, true},
+		{"NoNamespace", "heavy", nil, false},
+		{"PartOfAll", "acme/*", nil, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := load(t, []string{"--process-plugins", tt.value}, nil, "")
+			if (err == nil) != tt.ok || tt.ok && !slices.Equal(c.ProcessPlugins, tt.want) {
+				t.Errorf("got %q, %v", c.ProcessPlugins, err)
+			}
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +44,7 @@ func options() []option {
 		{name: "trusted-proxies", usage: "addresses or ranges (10.0.0.0/8) of proxies in front, with commas between; only their X-Forwarded-For and X-Forwarded-Proto are believed", set: proxies},
 		{name: "bundled", usage: "directory of the plugins that come with the host", set: text(func(c *Config) *string { return &c.Bundled })},
 		{name: "wasm-path", def: "auto", usage: "how plugin sandboxes are made clean: auto, page-scan, madvise or fresh", set: oneOf(func(c *Config) *string { return &c.WASMPath }, "auto", "page-scan", "madvise", "fresh")},
+		{name: "process-plugins", usage: "plugins that run as processes of their own (namespace/name with commas between, or *) and may be installed by tenants' admins; others by operators alone", set: processPlugins},
 		{name: "log-format", def: "pretty", usage: "pretty or json", set: oneOf(func(c *Config) *string { return &c.LogFormat }, "pretty", "json")},
 		{name: "log-level", def: "info", usage: "debug, info, warn or error", set: oneOf(func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error")},
 		{name: "access-log", bool: true, def: "false", usage: "write a log line for every request", set: flag(func(c *Config) *bool { return &c.AccessLog })},
@@ -155,6 +157,19 @@ func domain(c *Config, v string) error {
 }
 
 // proxies reads addresses and ranges with commas or spaces between them.
+// pluginName is "namespace/name", or the star for all.
+var pluginName = regexp.MustCompile(`^(\*|[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*)$`)
+
+func processPlugins(c *Config, v string) error {
+	for _, name := range strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' }) {
+		if !pluginName.MatchString(name) {
+			return fmt.Errorf("%q is not the name of a plugin, namespace/name, or *", name)
+		}
+		c.ProcessPlugins = append(c.ProcessPlugins, name)
+	}
+	return nil
+}
+
 func proxies(c *Config, v string) error {
 	c.TrustedProxies = nil
 	for _, text := range strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' }) {

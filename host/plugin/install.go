@@ -163,7 +163,7 @@ func (h *House) trusted(c host.Caller, m *manifestv1.Manifest) error {
 		return nil
 	}
 	return host.Errorf(host.CodeForbidden, "%s runs as a process of its own, and only operators install such plugins", m.Name).
-		WithHint("the operator can allow it: plugins.process: [%s] in the configuration file", m.Name)
+		WithHint("the operator can allow it: callboard serve --process-plugins %s", m.Name)
 }
 
 func (h *House) open(c host.Caller, src Source) (*manifest.Bundle, error) {

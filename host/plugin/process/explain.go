@@ -89,7 +89,7 @@ func (g *guest) explain(err error, limits plugin.Limits, took time.Duration) err
 	select {
 	case <-g.gone:
 	case <-wait.C:
-		return crashed("its answer broke off: "+status.Convert(err).Message())
+		return crashed("its answer broke off: " + status.Convert(err).Message())
 	}
 	out := g.obituary(limits, took)
 	var he *host.Error

@@ -230,7 +230,7 @@ func (k *keeper) failed(id key, s *slot, why error) (tell func()) {
 	}
 	down := host.Errorf(host.CodeUnavailable, "the plugin's process failed %d times within %s and is not started again: %s",
 		len(s.failures), k.settings.FailureWindow, message(why)).
-		WithHint("an admin can try again: callboard plugin enable")
+		WithHint("an admin can let it try again: callboard plugin retry")
 	down.Err = why
 	s.down = down
 	if k.settings.Failed == nil {
@@ -328,6 +328,18 @@ func (k *keeper) revive(id key) {
 	defer k.mu.Unlock()
 	if s := k.slots[id]; s != nil {
 		s.failures, s.until, s.down = nil, time.Time{}, nil
+	}
+}
+
+// reprieve forgets the failures of those keys of a release that were given up:
+// who opens the release again was asked to.
+func (k *keeper) reprieve(digest string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, s := range k.slots {
+		if id.digest == digest && s.down != nil {
+			s.failures, s.until, s.down = nil, time.Time{}, nil
+		}
 	}
 }
 

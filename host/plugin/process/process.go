@@ -181,6 +181,7 @@ func (r *Runtime) Compile(_ context.Context, digest string, code []byte) (plugin
 			return nil, host.Errorf(host.CodeUnavailable, "the plugin's program cannot be put on disk: %w", err).At(filepath.Dir(file))
 		}
 	}
+	r.keeper.reprieve(digest)
 	return &module{keeper: r.keeper, digest: digest, program: p, settings: r.settings}, nil
 }
 
