@@ -124,6 +124,7 @@ type Module struct {
 	counted   int64  // what the data count section says, or -1
 	bodies    []body
 	refusals  map[string]bool
+	indirect  []int64 // by type: what light functions of it cost at most
 
 	once    sync.Once
 	metered []byte // the code section
@@ -176,6 +177,7 @@ func Parse(code []byte) (*Module, error) {
 			return nil, errors.New("its functions have so many branches that compiling them would take minutes")
 		}
 	}
+	m.weigh()
 	return m, nil
 }
 

@@ -40,7 +40,9 @@ type body struct {
 	loops    bool
 	calls    bool // indirect ones, or of imports
 	callees  []uint32
-	size     int // instructions
+	size     int  // instructions
+	light    bool // see calls.go
+	price    int64
 }
 
 func (m *Module) refuse(why string) { m.refusals[why] = true }
