@@ -231,7 +231,7 @@ export function callboard_call(): i32 {
   if (method.is('"work"')) return work(body.integer());
   if (method.is('"spin"')) return spin();
   if (method.is('"recurse"')) return number(deep(1));
-  if (method.is('"fork"')) return number(doubled(60));
+  if (method.is('"fork"')) return number(doubled(body.is("null") ? 60 : <i32>body.integer()));
   if (method.is('"mutual"')) {
     partners = [ping, pong];
     return number(ping(1));

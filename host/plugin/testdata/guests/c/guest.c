@@ -205,7 +205,7 @@ __attribute__((export_name("callboard_call"))) int32_t callboard_call(void) {
   if (is(method, "\"work\"")) return work(integer(body));
   if (is(method, "\"spin\"")) return spin();
   if (is(method, "\"recurse\"")) return number(deep(1));
-  if (is(method, "\"fork\"")) return number(doubled(60));
+  if (is(method, "\"fork\"")) return number(doubled(body.size && *body.at != 'n' ? (int)integer(body) : 60));
   if (is(method, "\"mutual\"")) return number(ping(1));
   if (is(method, "\"bulk\"")) return bulk();
   if (is(method, "\"trap\"")) __builtin_trap();

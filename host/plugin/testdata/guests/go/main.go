@@ -51,7 +51,7 @@ var acts = map[string]func(body []byte) []byte{
 	`"work"`:       work,
 	`"spin"`:       spin,
 	`"recurse"`:    func([]byte) []byte { return number(deep(1)) },
-	`"fork"`:       func([]byte) []byte { return number(doubled(60)) },
+	`"fork"`:       fork,
 	`"mutual"`:     func([]byte) []byte { return number(ping(1)) },
 	`"bulk"`:       bulk,
 	`"trap"`:       func([]byte) []byte { panic("trapped") },
@@ -206,6 +206,13 @@ func deep(n int) int {
 		return n
 	}
 	return deep(n+1)/3 + n
+}
+
+func fork(body []byte) []byte {
+	if string(body) == "null" {
+		return number(doubled(60))
+	}
+	return number(doubled(integer(body)))
 }
 
 //go:noinline
