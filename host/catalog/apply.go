@@ -8,6 +8,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/catalog/ingest"
 	"github.com/callboard-dev/callboard/host/store"
 )
@@ -120,7 +121,7 @@ func (p *plan) report(loc locationRow, now time.Time) Report {
 // apply writes the difference into the tenant's catalog and returns what it
 // did. It runs in the tenant's write and leaves the row of the location to the
 // caller, with its counts and error filled in.
-func (k *Catalog) apply(ctx context.Context, q store.Querier, loc *locationRow, res ingest.Result) (Report, error) {
+func (k *Catalog) apply(ctx context.Context, q store.Querier, t host.TenantID, loc *locationRow, res ingest.Result) (Report, error) {
 	p, err := diff(ctx, q, *loc, res)
 	if err != nil {
 		return Report{}, err
@@ -131,14 +132,19 @@ func (k *Catalog) apply(ctx context.Context, q store.Querier, loc *locationRow, 
 	if err != nil {
 		return Report{}, err
 	}
+	// What a plugin does not provide any more nobody else will bring back.
+	deleted := k.settings.DeleteOrphans || loc.Type == typePlugin
 	if len(p.added)+len(p.changed)+len(p.removed)+len(touched) > 0 {
-		if err := w.open(ctx, len(p.removed) > 0 && k.settings.DeleteOrphans); err != nil {
+		if err := w.open(ctx, len(p.removed) > 0 && deleted); err != nil {
 			return Report{}, err
 		}
-		if err := w.write(ctx, p, k.settings.DeleteOrphans); err != nil {
+		if err := w.write(ctx, p, deleted); err != nil {
 			return Report{}, err
 		}
 		if err := w.touch(ctx, touched); err != nil {
+			return Report{}, err
+		}
+		if err := k.tell(ctx, t, w.changes); err != nil {
 			return Report{}, err
 		}
 	}
@@ -152,6 +158,14 @@ func (k *Catalog) apply(ctx context.Context, q store.Querier, loc *locationRow, 
 	n, err := q.NewSelect().Model((*entityRow)(nil)).Where("location_id = ? AND NOT orphan", loc.ID).Count(ctx)
 	loc.Entities = int64(n)
 	return p.report(*loc, now), err
+}
+
+// tell tells who wants to know what changed, in the transaction that does it.
+func (k *Catalog) tell(ctx context.Context, t host.TenantID, changes []Change) error {
+	if k.settings.Changed == nil || len(changes) == 0 {
+		return nil
+	}
+	return k.settings.Changed(ctx, t, changes)
 }
 
 // saw notes on the location what its documents were and what is wrong.

@@ -53,10 +53,30 @@ type Settings struct {
 	IndexBytes int64
 	// Recheck is how old the knowledge of other processes' writes may be, 1 s.
 	Recheck time.Duration
+	// Processors sees each entity while it is read; nil means that nobody does.
+	Processors Processors
+	// Changed is told of every change of entities, within the transaction that
+	// makes it: what it writes into the tenant is kept if the change is. nil
+	// tells nobody.
+	Changed func(ctx context.Context, t host.TenantID, changes []Change) error
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Log gets what is no caller's business; nil means slog.Default().
 	Log *slog.Logger
+}
+
+// Processors gives each tenant what sees its entities while they are read.
+type Processors interface {
+	// For returns the tenant's for the reading of one location, or nil.
+	For(t host.TenantID) ingest.Processor
+}
+
+// Change is one change of an entity.
+type Change struct {
+	Ref string // canonical
+	// ETag is the new version's, without quotes; empty for a deleted entity.
+	ETag    string
+	Deleted bool
 }
 
 func (s Settings) filled() Settings {

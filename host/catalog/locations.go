@@ -90,7 +90,7 @@ func (k *Catalog) Register(ctx context.Context, c host.Caller, typ, target strin
 			return Report{}, err
 		}
 	}
-	res := ingest.Collect(within, session, at, nil, k.ingestSettings())
+	res := ingest.Collect(within, session, at, nil, k.ingestSettings(c.TenantID()))
 	if err := ctx.Err(); err != nil {
 		return Report{}, err
 	}
@@ -130,8 +130,12 @@ func (k *Catalog) Register(ctx context.Context, c host.Caller, typ, target strin
 	return report, nil
 }
 
-func (k *Catalog) ingestSettings() ingest.Settings {
-	return ingest.Settings{Rules: *k.rules.Load(), Limits: k.settings.Limits}
+func (k *Catalog) ingestSettings(t host.TenantID) ingest.Settings {
+	s := ingest.Settings{Rules: *k.rules.Load(), Limits: k.settings.Limits}
+	if k.settings.Processors != nil {
+		s.Processor = k.settings.Processors.For(t)
+	}
+	return s
 }
 
 func (k *Catalog) record(ctx context.Context, c host.Caller, a host.Action, resource string, detail map[string]string) error {
@@ -264,11 +268,15 @@ func (k *Catalog) unregister(ctx context.Context, c host.Caller, id string, mana
 		if err != nil {
 			return err
 		}
+		if loc.Type == typePlugin && !managed {
+			return host.Errorf(host.CodeConflict, "the location %s belongs to a plugin", loc.address()).
+				WithHint("uninstall the plugin, or take its permission to write to the catalog away")
+		}
 		if loc.Managed && !managed {
 			return host.Errorf(host.CodeConflict, "the location %s comes from the configuration file", loc.address()).
 				WithHint("remove it from catalog.locations and restart")
 		}
-		if err := k.removeEntities(ctx, q, loc.ID, func(s *bun.SelectQuery) *bun.SelectQuery { return s.Where("location_id = ?", loc.ID) }); err != nil {
+		if err := k.removeEntities(ctx, q, c.TenantID(), loc.ID, func(s *bun.SelectQuery) *bun.SelectQuery { return s.Where("location_id = ?", loc.ID) }); err != nil {
 			return err
 		}
 		if _, err := q.NewDelete().Model((*errorRow)(nil)).Where("location_id = ?", loc.ID).Exec(ctx); err != nil {
@@ -287,7 +295,7 @@ func (k *Catalog) unregister(ctx context.Context, c host.Caller, id string, mana
 }
 
 // removeEntities deletes the entities that where selects.
-func (k *Catalog) removeEntities(ctx context.Context, q store.Querier, location string, where func(*bun.SelectQuery) *bun.SelectQuery) error {
+func (k *Catalog) removeEntities(ctx context.Context, q store.Querier, t host.TenantID, location string, where func(*bun.SelectQuery) *bun.SelectQuery) error {
 	rows, err := storedRows(ctx, q, where)
 	if err != nil {
 		return err
@@ -300,7 +308,10 @@ func (k *Catalog) removeEntities(ctx context.Context, q store.Querier, location 
 	if err := w.open(ctx, true); err != nil {
 		return err
 	}
-	return w.write(ctx, p, true)
+	if err := w.write(ctx, p, true); err != nil {
+		return err
+	}
+	return k.tell(ctx, t, w.changes)
 }
 
 // Delete removes one orphan. An entity that a location still provides would
@@ -326,7 +337,7 @@ func (k *Catalog) Delete(ctx context.Context, c host.Caller, ref Ref) error {
 			return host.Errorf(host.CodeConflict, "%s is still described at %s", key, rows[0].Source).
 				WithHint("remove it there, or unregister its location")
 		}
-		if err := k.removeEntities(ctx, q, rows[0].LocationID, where); err != nil {
+		if err := k.removeEntities(ctx, q, c.TenantID(), rows[0].LocationID, where); err != nil {
 			return err
 		}
 		return k.record(ctx, c, host.ActionLocationWrite, "entity:"+key, map[string]string{"change": "deleted"})

@@ -200,9 +200,13 @@ func (k *Catalog) refresh(ctx, within context.Context, c host.Caller, id string,
 	if onlyDue && loc.NextAt.After(k.settings.Now().Add(early)) {
 		return Report{Location: loc.location()}, nil
 	}
+	if loc.Type == typePlugin {
+		return Report{}, host.Errorf(host.CodeConflict, "the entities of %s come from a plugin", loc.address()).
+			WithHint("the plugin gives them at its own times; see its page")
+	}
 	session := k.reader.Open()
 	defer session.Close()
-	res := ingest.Collect(within, session, loc.address(), loc.known(), k.ingestSettings())
+	res := ingest.Collect(within, session, loc.address(), loc.known(), k.ingestSettings(c.TenantID()))
 	if err := ctx.Err(); err != nil {
 		return Report{}, err
 	}
@@ -230,7 +234,7 @@ func (k *Catalog) finish(ctx context.Context, q store.Querier, c host.Caller, lo
 	report := Report{}
 	if !res.Unchanged {
 		var err error
-		if report, err = k.apply(ctx, q, loc, res); err != nil {
+		if report, err = k.apply(ctx, q, c.TenantID(), loc, res); err != nil {
 			return report, err
 		}
 	} else if err := q.NewSelect().Model((*entityRow)(nil)).Column("ref").Where("location_id = ? AND NOT orphan", loc.ID).

@@ -32,6 +32,7 @@ type writer struct {
 	bases    map[string]ingest.Item // by ref, of documents that changed
 	orphans  map[string]bool
 	affected map[string]bool // refs to put together again
+	changes  []Change        // what readers will see
 }
 
 // clean makes text fit for every database.
@@ -152,6 +153,7 @@ func (w *writer) remove(ctx context.Context, refs []string) error {
 	}
 	for _, ref := range refs {
 		delete(w.affected, ref)
+		w.changes = append(w.changes, Change{Ref: ref, Deleted: true})
 	}
 	return nil
 }
@@ -347,6 +349,7 @@ func (w *writer) save(ctx context.Context, rows []entityRow) error {
 	refs := make([]string, len(rows))
 	for i := range rows {
 		refs[i] = rows[i].Ref
+		w.changes = append(w.changes, Change{Ref: rows[i].Ref, ETag: rows[i].Etag})
 	}
 	var saved []entityRow
 	if err := w.q.NewSelect().Model(&saved).Column("id", "ref").Where("ref IN (?)", bun.List(refs)).Scan(ctx); err != nil {

@@ -165,7 +165,16 @@ func (c *collector) document(v *visit, at source.Address, d *descriptor.Document
 	if named {
 		ref = r.String()
 	}
-	unfilled := c.substitute(at, d, ref)
+	unfilled := map[string]bool{}
+	if c.session != nil {
+		unfilled = c.substitute(at, d, ref)
+	}
+	if c.settings.Processor != nil && named && len(unfilled) == 0 {
+		var taken bool
+		if d, taken = c.preprocess(at, d, r); !taken {
+			return true
+		}
+	}
 	problems := d.Validate()
 	for _, p := range problems {
 		if unfilled[p.Path] {
@@ -180,10 +189,15 @@ func (c *collector) document(v *visit, at source.Address, d *descriptor.Document
 	if !c.admit(at, d, r) {
 		return !isLocation
 	}
-	if isLocation {
+	if isLocation && c.session != nil {
 		c.follow(v, at, d, pointers)
 	}
-	c.result.Items = append(c.result.Items, c.item(at, d, r))
+	item := c.item(at, d, r)
+	if c.settings.Processor == nil {
+		c.result.Items = append(c.result.Items, item)
+	} else {
+		c.postprocess(at, d, item)
+	}
 	return true
 }
 

@@ -100,10 +100,16 @@ const formatVersion = "1"
 type Settings struct {
 	Rules  []Rule
 	Limits Limits
+	// Processor sees each entity; nil means that nobody does.
+	Processor Processor
 }
 
 func (s Settings) stamp() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %+v", formatVersion, s.Rules))
+	known := fmt.Appendf(nil, "%s %+v", formatVersion, s.Rules)
+	if s.Processor != nil {
+		known = append(known, s.Processor.Stamp()...)
+	}
+	sum := sha256.Sum256(known)
 	return hex.EncodeToString(sum[:8])
 }
 
