@@ -2,17 +2,20 @@ package process
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	wire "github.com/callboard-dev/callboard/schemas/plugin/process"
 	v1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	v2 "github.com/callboard-dev/callboard/schemas/plugin/v2"
@@ -114,13 +117,14 @@ func (g *guest) call(ctx context.Context, in []byte, w plugin.Work, out *plugin.
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, w.Limits.Timeout)
 	defer cancel()
+	deadline, _ := ctx.Deadline()
 	line, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer hangUp()
 	t := &talk{work: w}
 	t.stream, err = g.conn.NewStream(line, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/"+wire.Service+"/"+wire.Method,
 		grpc.MaxCallRecvMsgSize(int(max(w.Limits.Output, maxHostCall)+maxHead)), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes))
 	if err != nil {
-		return false, g.explain(err, w.Limits, time.Since(begin))
+		return false, g.explain(err, w.Limits)
 	}
 	done := make(chan said, 1)
 	go func() { done <- t.run(ctx, in) }()
@@ -134,9 +138,9 @@ func (g *guest) call(ctx context.Context, in []byte, w plugin.Work, out *plugin.
 	switch {
 	case !timely:
 		out.Result = v1.Result{}
-		return errors.Is(s.err, errStillRunning), overdue(w.Limits.Timeout)
+		return errors.Is(s.err, errStillRunning), overdue(ctx, w.Limits.Timeout, deadline.Sub(begin), out.Usage.Wall)
 	case s.err != nil && host.CodeOf(s.err) == host.CodeInternal:
-		return false, g.explain(s.err, w.Limits, out.Usage.Wall)
+		return false, g.explain(s.err, w.Limits)
 	}
 	return false, s.err
 }
@@ -207,62 +211,67 @@ func (t *talk) result(message []byte) said {
 		return said{err: tooMuchOutput(int64(len(message)), limit)}
 	}
 	r, err := v2.ParseResult(message)
-	if err != nil {
-		return said{err: host.Errorf(host.CodePluginOutput, "the answer cannot be read: %v", err)}
+	switch {
+	case err != nil:
+		return said{err: host.Errorf(host.CodePluginOutput, "the answer is not a result of ABI %d: %v", wire.Protocol, err)}
+	case !utf8.Valid(r.Body) || len(r.Body) > 0 && !json.Valid(r.Body):
+		return said{err: host.Errorf(host.CodePluginOutput, "the body of the answer is not JSON")}
 	}
 	return said{result: r}
 }
 
 // answer serves one host call within the call's limits.
-func (t *talk) answer(ctx context.Context, message []byte) []byte {
-	result := t.serve(ctx, message)
-	raw := v2.AppendResult(nil, result)
-	if !t.spend(int64(len(raw))) || len(raw) > wire.MaxMessageBytes-maxHead {
-		raw = v2.AppendResult(nil, t.tooManyBytes())
+func (t *talk) answer(ctx context.Context, request []byte) []byte {
+	calls, moved := t.spend(1, len(request))
+	raw := v2.AppendResult(nil, t.serve(ctx, request, calls, moved))
+	limit := t.work.Limits.HostBytes
+	if limit > 0 && moved+int64(len(raw)) > limit {
+		raw = v2.AppendResult(nil, t.tooMuch())
+	} else if len(raw) > wire.MaxMessageBytes-maxHead {
+		raw = v2.AppendResult(nil, refused(v1.CodeLimit, "the answer does not fit into the plugin's memory"))
 	}
+	t.spend(0, len(raw))
 	return raw
 }
 
-func (t *talk) serve(ctx context.Context, message []byte) (result v1.Result) {
+func (t *talk) serve(ctx context.Context, request []byte, calls, moved int64) (result v1.Result) {
 	defer func() {
 		if recover() != nil {
 			result = refused(v1.CodeInternal, "the host service failed")
 		}
 	}()
-	t.mu.Lock()
-	t.usage.HostCalls++
-	calls := t.usage.HostCalls
-	t.mu.Unlock()
-	switch limit := t.work.Limits.HostCalls; {
+	l := t.work.Limits
+	switch {
 	case t.work.World.Host == nil:
 		return refused(v1.CodeUnsupported, "host services cannot be called here")
-	case len(message) > maxHostCall:
-		return refused(v1.CodeInvalid, "the call of the host service is too large")
-	case limit > 0 && calls > limit:
-		return refused(v1.CodeLimit, "one call may make at most %d calls of host services", limit)
-	case !t.spend(int64(len(message))):
-		return t.tooManyBytes()
+	case len(request) > maxHostCall:
+		return refused(v1.CodeInvalid, "the call of the host service is larger than %s", manifest.FormatBytes(maxHostCall))
+	case l.HostCalls > 0 && calls > l.HostCalls:
+		return refused(v1.CodeLimit, "one call may make at most %d calls of host services", l.HostCalls)
+	case l.HostBytes > 0 && moved > l.HostBytes:
+		return t.tooMuch()
+	}
+	call, err := v2.ParseHostCall(request)
+	switch {
+	case err != nil || len(call.Body) > 0 && !json.Valid(call.Body):
+		return refused(v1.CodeInvalid, "the call of the host service is not one of ABI %d", wire.Protocol)
 	case ctx.Err() != nil:
 		return refused(v1.CodeTimeout, "the time of the call is over")
-	}
-	call, err := v2.ParseHostCall(message)
-	if err != nil {
-		return refused(v1.CodeInvalid, "the call of the host service cannot be read")
 	}
 	return t.work.World.Host(ctx, call)
 }
 
-// spend counts bytes that go to host services or come back. It says no where
-// they are too many.
-func (t *talk) spend(n int64) bool {
+// spend counts host calls and the bytes that they move, and returns the sums.
+func (t *talk) spend(calls int64, bytes int) (allCalls, allBytes int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.usage.HostBytes += n
-	return t.work.Limits.HostBytes <= 0 || t.usage.HostBytes <= t.work.Limits.HostBytes
+	t.usage.HostCalls += calls
+	t.usage.HostBytes += int64(bytes)
+	return t.usage.HostCalls, t.usage.HostBytes
 }
 
-func (t *talk) tooManyBytes() v1.Result {
-	return refused(v1.CodeLimit, "one call may move at most %d bytes to and from host services", t.work.Limits.HostBytes)
+func (t *talk) tooMuch() v1.Result {
+	return refused(v1.CodeLimit, "one call may exchange at most %s with host services", manifest.FormatBytes(t.work.Limits.HostBytes))
 }
 
 // used adds what the talk has used.

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,10 +19,19 @@ import (
 // the runtimes apart by them.
 
 func tooLarge(n, limit int64) error {
-	return host.Errorf(host.CodeTooLarge, "the call has %d bytes, the limit is %d", n, limit)
+	return host.Errorf(host.CodeTooLarge, "the call has %d bytes; the plugin takes at most %d", n, limit).
+		WithHint("send less at a time")
 }
 
-func overdue(limit time.Duration) error {
+// overdue says that a call ended with its time, or with its caller.
+func overdue(ctx context.Context, limit, had, took time.Duration) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return host.Errorf(host.CodeUnavailable, "the caller gave up after %s", took.Round(time.Millisecond))
+	}
+	// The caller may have had less time than the plugin may take.
+	if had > 0 && had < limit-time.Millisecond {
+		limit = had.Round(time.Millisecond)
+	}
 	return host.Errorf(host.CodePluginTimeout, "the call took longer than %s", limit).
 		WithHint("ask for less at a time, or raise limits.timeout in the manifest")
 }
@@ -80,7 +90,7 @@ func diedOfMemory(stderr string) bool {
 
 // explain tells why a conversation broke off: by the size of a message, or
 // with the end of the process.
-func (g *guest) explain(err error, limits plugin.Limits, took time.Duration) error {
+func (g *guest) explain(err error, limits plugin.Limits) error {
 	if status.Code(err) == codes.ResourceExhausted {
 		return tooMuchOutput(limits.Output+1, limits.Output)
 	}
@@ -91,7 +101,7 @@ func (g *guest) explain(err error, limits plugin.Limits, took time.Duration) err
 	case <-wait.C:
 		return crashed("its answer broke off: " + status.Convert(err).Message())
 	}
-	out := g.obituary(limits, took)
+	out := g.obituary(limits)
 	var he *host.Error
 	if errors.As(out, &he) && he.Err == nil {
 		he.Err = err
@@ -100,7 +110,7 @@ func (g *guest) explain(err error, limits plugin.Limits, took time.Duration) err
 }
 
 // obituary tells of what the process died; it is gone.
-func (g *guest) obituary(limits plugin.Limits, took time.Duration) error {
+func (g *guest) obituary(limits plugin.Limits) error {
 	said := g.stderr.text()
 	switch {
 	case g.stopped.Load():
