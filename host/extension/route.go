@@ -274,9 +274,12 @@ func cleanHeader(r *route.Response) []schema.Fault {
 }
 
 // clip shortens what came from outside before it is shown.
-func clip(s string) string {
-	if len(s) > 120 {
-		s = s[:120] + "…"
+func clip(s string) string { return clipTo(s, 120) }
+
+// clipTo is clip to another number of bytes.
+func clipTo(s string, most int) string {
+	if len(s) > most {
+		s = s[:most] + "…"
 	}
 	return strings.ToValidUTF8(s, "")
 }

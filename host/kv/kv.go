@@ -113,6 +113,32 @@ func (s *Store) Set(ctx context.Context, t host.TenantID, instance, key string, 
 	})
 }
 
+// Claim sets a key for the time ttl where it is not set, and says whether it
+// did: of several that claim a key at once one alone gets it. A claim ends
+// with Set or Delete, or by itself. It has no quota.
+func (s *Store) Claim(ctx context.Context, t host.TenantID, instance, key string, ttl time.Duration) (won bool, err error) {
+	if err := checkKey(key); err != nil {
+		return false, err
+	}
+	now := s.now().UTC()
+	until := now.Add(ttl)
+	r := row{Instance: instance, Key: key, Value: []byte{}, Size: int64(len(key)), ExpiresAt: &until}
+	err = s.write(ctx, t, func(ctx context.Context, q store.Querier) error {
+		_, err := q.NewDelete().Model((*row)(nil)).Where("instance = ?", instance).Where("expires_at <= ?", now).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("making room: %w", err)
+		}
+		res, err := q.NewInsert().Model(&r).On("CONFLICT (instance, key) DO NOTHING").Returning("NULL").Exec(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		won = n > 0
+		return err
+	})
+	return won, err
+}
+
 // Delete removes a key; one that is not there is removed already.
 func (s *Store) Delete(ctx context.Context, t host.TenantID, instance, key string) error {
 	if err := checkKey(key); err != nil {

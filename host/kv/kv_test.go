@@ -48,6 +48,7 @@ func TestStore(t *testing.T) {
 			run  func(t *testing.T, h *shelf)
 		}{
 			{"SetAndReplace", testSetAndReplace},
+			{"ClaimIsWonOnce", testClaim},
 			{"Bytes", testBytes},
 			{"InstancesAreApart", testInstancesAreApart},
 			{"TimeToLive", testTimeToLive},
@@ -205,3 +206,36 @@ func testRefused(t *testing.T, h *shelf) {
 }
 
 func second(_ int64, err error) error { return err }
+
+func testClaim(t *testing.T, h *shelf) {
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	won := 0
+	for range 8 {
+		wait.Go(func() {
+			ok, err := h.s.Claim(t.Context(), h.tenant, "claims", "k", time.Minute)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				t.Error(err)
+			}
+			if ok {
+				won++
+			}
+		})
+	}
+	wait.Wait()
+	if won != 1 {
+		t.Errorf("%d won", won)
+	}
+	h.now = h.now.Add(2 * time.Minute)
+	if ok, err := h.s.Claim(t.Context(), h.tenant, "claims", "k", time.Minute); !ok || err != nil {
+		t.Error("a claim that has ended holds", err)
+	}
+	if err := h.s.Delete(t.Context(), h.tenant, "claims", "k"); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := h.s.Claim(t.Context(), h.tenant, "claims", "k", time.Minute); !ok || err != nil {
+		t.Error("a claim that was given back holds", err)
+	}
+}

@@ -117,6 +117,17 @@ func (h *House) session(c host.Caller, e *entry) *Session {
 	}}
 }
 
+// Secret returns one secret of a tenant's instance, empty if it has no value.
+// It is for the host's own checks, such as those of signatures: nothing of it
+// may reach a guest.
+func (h *House) Secret(ctx context.Context, t host.TenantID, short, name string) (string, error) {
+	e, err := h.find(t, short)
+	if err != nil {
+		return "", err
+	}
+	return h.session(host.Caller{}, e).Secret(ctx, name)
+}
+
 // logger writes what a guest writes to its standard output and error to the
 // log, at the instance's rate.
 func (h *House) logger(ctx context.Context, s *Session) func(stream string, text []byte) {
