@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"mime"
+	"time"
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/blob/driver"
@@ -103,7 +104,7 @@ func (w *Writer) Commit(ctx context.Context) (Object, error) {
 	}
 	w.done = true
 	o := Object{
-		Key: w.put.Key, Size: w.size, ContentType: w.put.ContentType, Modified: w.store.now().UTC(),
+		Key: w.put.Key, Size: w.size, ContentType: w.put.ContentType, Modified: w.store.now().UTC().Truncate(time.Microsecond),
 		ETag: etag(w.put.ContentType, w.size, w.digests),
 	}
 	err := w.store.write(ctx, w.place, func(ctx context.Context, q store.Querier) error { return w.replace(ctx, q, o) })

@@ -72,7 +72,7 @@ const maxRedirects = 5
 type HTTP struct {
 	settings        HTTPSettings
 	public, private *http.Client
-	cache           *cache
+	cache           *answerCache
 	tokens          *tokens
 	tracer          trace.Tracer
 }
@@ -83,7 +83,7 @@ var _ plugin.Service = (*HTTP)(nil)
 func NewHTTP(s HTTPSettings) *HTTP {
 	s = s.filled()
 	return &HTTP{
-		settings: s, public: client(s, false), private: client(s, true), cache: newCache(s.CacheInstance, s.CacheTotal),
+		settings: s, public: client(s, false), private: client(s, true), cache: newAnswerCache(s.CacheInstance, s.CacheTotal),
 		tokens: newTokens(s.Now),
 		tracer: otel.Tracer("github.com/callboard-dev/callboard/host/service"),
 	}

@@ -31,9 +31,9 @@ func (c *cached) size() int64 {
 	return int64(n)
 }
 
-// cache holds answers for a bounded number of bytes, for each instance and in
+// answerCache holds answers for a bounded number of bytes, for each instance and in
 // all. What was used longest ago goes first.
-type cache struct {
+type answerCache struct {
 	perInstance, total int64
 
 	mu    sync.Mutex
@@ -43,11 +43,11 @@ type cache struct {
 	sum   int64
 }
 
-func newCache(perInstance, total int64) *cache {
-	return &cache{perInstance: perInstance, total: total, byKey: map[string]*list.Element{}, order: list.New(), used: map[string]int64{}}
+func newAnswerCache(perInstance, total int64) *answerCache {
+	return &answerCache{perInstance: perInstance, total: total, byKey: map[string]*list.Element{}, order: list.New(), used: map[string]int64{}}
 }
 
-func (c *cache) get(key string) *cached {
+func (c *answerCache) get(key string) *cached {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.byKey[key]
@@ -58,7 +58,7 @@ func (c *cache) get(key string) *cached {
 	return e.Value.(*cached)
 }
 
-func (c *cache) put(a *cached) {
+func (c *answerCache) put(a *cached) {
 	size := a.size()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,7 +82,7 @@ func (c *cache) put(a *cached) {
 }
 
 // drop removes an entry; c.mu is held.
-func (c *cache) drop(e *list.Element) {
+func (c *answerCache) drop(e *list.Element) {
 	if e == nil {
 		return
 	}

@@ -363,7 +363,7 @@ func TestCache(t *testing.T) {
 }
 
 func TestCacheIsBounded(t *testing.T) {
-	c := newCache(10_000, 15_000)
+	c := newAnswerCache(10_000, 15_000)
 	put := func(instance, key string) {
 		c.put(&cached{instance: instance, key: key, header: http.Header{}, body: make([]byte, 3000)})
 	}

@@ -10,10 +10,15 @@ import (
 	"log/slog"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/blob"
+	"github.com/callboard-dev/callboard/host/cache"
 	"github.com/callboard-dev/callboard/host/kv"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/table"
 	"github.com/callboard-dev/callboard/host/work"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
+	blobv1 "github.com/callboard-dev/callboard/schemas/service/blob/v1"
+	cachev1 "github.com/callboard-dev/callboard/schemas/service/cache/v1"
 	catalogv1 "github.com/callboard-dev/callboard/schemas/service/catalog/v1"
 	configv1 "github.com/callboard-dev/callboard/schemas/service/config/v1"
 	eventv1 "github.com/callboard-dev/callboard/schemas/service/event/v1"
@@ -23,15 +28,25 @@ import (
 	logv1 "github.com/callboard-dev/callboard/schemas/service/log/v1"
 	mailv1 "github.com/callboard-dev/callboard/schemas/service/mail/v1"
 	metricv1 "github.com/callboard-dev/callboard/schemas/service/metric/v1"
+	searchv1 "github.com/callboard-dev/callboard/schemas/service/search/v1"
+	streamv1 "github.com/callboard-dev/callboard/schemas/service/stream/v1"
+	tablev1 "github.com/callboard-dev/callboard/schemas/service/table/v1"
 	tracev1 "github.com/callboard-dev/callboard/schemas/service/trace/v1"
 )
 
 // Settings are what the services call.
 type Settings struct {
 	KV *kv.Store
+	// Tables, Blobs and Caches keep what instances store; nil leaves the service
+	// of each out.
+	Tables *table.Store
+	Blobs  *blob.Store
+	Caches *cache.Store
 	// Catalog reads the tenant's catalog; nil leaves catalog/v1 out.
 	Catalog Catalog
-	HTTP    HTTPSettings
+	// Search searches it; nil leaves search/v1 out.
+	Search Searcher
+	HTTP   HTTPSettings
 	// Events brings what plugins publish to subscribers; nil leaves event/v1 out.
 	Events Publisher
 	// Work keeps the jobs of plugins; nil leaves job/v1 out.
@@ -66,7 +81,25 @@ func Set(s Settings) plugin.ServiceSet {
 	if s.Catalog != nil {
 		set[catalogv1.Name] = NewCatalog(s.Catalog)
 	}
+	s.data(set)
 	return set
+}
+
+// data adds the services that keep and find data.
+func (s Settings) data(set plugin.ServiceSet) {
+	set[streamv1.Name] = Streams{}
+	if s.Tables != nil {
+		set[tablev1.Name] = NewTables(s.Tables)
+	}
+	if s.Blobs != nil {
+		set[blobv1.Name] = NewBlobs(s.Blobs)
+	}
+	if s.Caches != nil {
+		set[cachev1.Name] = NewCaches(s.Caches)
+	}
+	if s.Search != nil {
+		set[searchv1.Name] = NewSearch(s.Search)
+	}
 }
 
 // read decodes a guest's request.

@@ -13,9 +13,12 @@ import (
 	"time"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/blob"
+	"github.com/callboard-dev/callboard/host/cache"
 	"github.com/callboard-dev/callboard/host/kv"
 	"github.com/callboard-dev/callboard/host/plugin"
 	"github.com/callboard-dev/callboard/host/store/storetest"
+	"github.com/callboard-dev/callboard/host/table"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	catalogv1 "github.com/callboard-dev/callboard/schemas/service/catalog/v1"
 	configv1 "github.com/callboard-dev/callboard/schemas/service/config/v1"
@@ -240,10 +243,12 @@ func TestLog(t *testing.T) {
 }
 
 func TestSet(t *testing.T) {
-	if n := len(Set(Settings{})); n != 3 {
+	if n := len(Set(Settings{})); n != 7 {
 		t.Errorf("without ports there are %d services", n)
 	}
-	set := Set(Settings{KV: &kv.Store{}, Catalog: &library{}})
+	set := Set(Settings{
+		KV: &kv.Store{}, Catalog: &library{}, Tables: &table.Store{}, Blobs: &blob.Store{}, Caches: &cache.Store{}, Search: &desk{},
+	})
 	for name, svc := range set {
 		s := session("{}", nil, plugin.Grant{Type: name, Quota: "1B", Hosts: []string{"https://a.example"}})
 		_, err := svc.Serve(t.Context(), s, pluginv1.HostCall{Method: strings.Repeat("x", 100)})

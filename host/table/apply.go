@@ -106,7 +106,7 @@ func (x *tx) apply(ctx context.Context, t *schema.Table, changes []*change, c *c
 	if err := x.removeRows(ctx, t, gone); err != nil || len(put) == 0 {
 		return err
 	}
-	_, err := x.q.NewInsert().Model(&put).On("CONFLICT (space, tbl, pk) DO UPDATE").Set("doc = EXCLUDED.doc").Exec(ctx)
+	_, err := x.q.NewInsert().Model(&put).On("CONFLICT (space, tbl, id) DO UPDATE").Set("doc = EXCLUDED.doc").Exec(ctx)
 	return err
 }
 
@@ -119,7 +119,7 @@ func (x *tx) count(sign int64, key, doc []byte) {
 func (x *tx) removeRows(ctx context.Context, t *schema.Table, keys [][]byte) error {
 	for len(keys) > 0 {
 		n := min(chunkRows, len(keys))
-		_, err := x.q.NewDelete().Model((*rowRecord)(nil)).Where("space = ?", x.space).Where("tbl = ?", t.Number).Where("pk IN (?)", bun.List(keys[:n])).Exec(ctx)
+		_, err := x.q.NewDelete().Model((*rowRecord)(nil)).Where("space = ?", x.space).Where("tbl = ?", t.Number).Where("id IN (?)", bun.List(keys[:n])).Exec(ctx)
 		if err != nil {
 			return err
 		}

@@ -130,10 +130,10 @@ func (x *tx) referring(ctx context.Context, ref *schema.Reference, keys [][]byte
 // entriesWith returns the primary keys of rows whose entries in the reference's
 // index begin with one of the prefixes. It reads one more than may be removed.
 func (x *tx) entriesWith(ctx context.Context, ref *schema.Reference, prefixes [][]byte) ([][]byte, error) {
-	sel := x.q.NewSelect().Column("pk").Where("space = ?", x.space).Limit(tablev1.MaxScan + 1)
+	sel := x.q.NewSelect().Column("id").Where("space = ?", x.space).Limit(tablev1.MaxScan + 1)
 	column := "key"
 	if ref.Index.Primary() {
-		sel, column = sel.Model((*rowRecord)(nil)).Where("tbl = ?", ref.From.Number), "pk"
+		sel, column = sel.Model((*rowRecord)(nil)).Where("tbl = ?", ref.From.Number), "id"
 	} else {
 		sel = sel.Model((*keyRecord)(nil)).Where("idx = ?", ref.Index.Number)
 	}

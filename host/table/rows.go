@@ -23,7 +23,7 @@ type rowRecord struct {
 
 	Space string `bun:"space,pk"`
 	Table int64  `bun:"tbl,pk"`
-	Key   []byte `bun:"pk,pk"`
+	Key   []byte `bun:"id,pk"`
 	Doc   []byte `bun:"doc"`
 }
 
@@ -34,7 +34,7 @@ type keyRecord struct {
 	Space string `bun:"space,pk"`
 	Index int64  `bun:"idx,pk"`
 	Entry []byte `bun:"key,pk"`
-	Key   []byte `bun:"pk"`
+	Key   []byte `bun:"id"`
 }
 
 // What stands under table 0.
@@ -50,7 +50,7 @@ const chunkRows = 100
 func readMeta(ctx context.Context, q store.Querier, space, name string) ([]byte, error) {
 	var doc []byte
 	err := q.NewSelect().Model((*rowRecord)(nil)).Column("doc").
-		Where("space = ?", space).Where("tbl = ?", metaTable).Where("pk = ?", []byte(name)).Scan(ctx, &doc)
+		Where("space = ?", space).Where("tbl = ?", metaTable).Where("id = ?", []byte(name)).Scan(ctx, &doc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -63,7 +63,7 @@ func writeMeta(ctx context.Context, q store.Querier, space, name string, v any) 
 		return fmt.Errorf("encoding the %s of tables: %w", name, err)
 	}
 	r := rowRecord{Space: space, Table: metaTable, Key: []byte(name), Doc: doc}
-	_, err = q.NewInsert().Model(&r).On("CONFLICT (space, tbl, pk) DO UPDATE").Set("doc = EXCLUDED.doc").Exec(ctx)
+	_, err = q.NewInsert().Model(&r).On("CONFLICT (space, tbl, id) DO UPDATE").Set("doc = EXCLUDED.doc").Exec(ctx)
 	return err
 }
 
@@ -168,13 +168,13 @@ type window struct {
 // look reads a window. full says that there may be more behind it.
 func (x *tx) look(ctx context.Context, w window) (hits []hit, full bool, err error) {
 	sel := x.q.NewSelect()
-	column := "r.pk"
+	column := "r.id"
 	if w.index.Primary() {
-		sel = sel.TableExpr("plugin_rows AS r").ColumnExpr("r.pk, r.pk, r.doc").Where("r.space = ?", x.space).Where("r.tbl = ?", w.table.Number)
+		sel = sel.TableExpr("plugin_rows AS r").ColumnExpr("r.id, r.id, r.doc").Where("r.space = ?", x.space).Where("r.tbl = ?", w.table.Number)
 	} else {
 		column = "k.key"
-		sel = sel.TableExpr("plugin_keys AS k").Join("JOIN plugin_rows AS r ON r.space = k.space AND r.tbl = ? AND r.pk = k.pk", w.table.Number).
-			ColumnExpr("k.key, k.pk, r.doc").Where("k.space = ?", x.space).Where("k.idx = ?", w.index.Number)
+		sel = sel.TableExpr("plugin_keys AS k").Join("JOIN plugin_rows AS r ON r.space = k.space AND r.tbl = ? AND r.id = k.id", w.table.Number).
+			ColumnExpr("k.key, k.id, r.doc").Where("k.space = ?", x.space).Where("k.idx = ?", w.index.Number)
 	}
 	if len(w.Lo) > 0 {
 		sel = sel.Where(column+" >= ?", w.Lo)
@@ -212,8 +212,8 @@ func (x *tx) byKeys(ctx context.Context, t *schema.Table, keys [][]byte) (map[st
 	for len(keys) > 0 {
 		n := min(chunkRows, len(keys))
 		var found []rowRecord
-		err := x.q.NewSelect().Model(&found).Column("pk", "doc").Where("space = ?", x.space).Where("tbl = ?", t.Number).
-			Where("pk IN (?)", bun.List(keys[:n])).Scan(ctx)
+		err := x.q.NewSelect().Model(&found).Column("id", "doc").Where("space = ?", x.space).Where("tbl = ?", t.Number).
+			Where("id IN (?)", bun.List(keys[:n])).Scan(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -238,8 +238,8 @@ func (x *tx) missing(ctx context.Context, t *schema.Table, keys map[string]bool)
 	for len(list) > 0 {
 		n := min(chunkRows, len(list))
 		var found [][]byte
-		err := x.q.NewSelect().Model((*rowRecord)(nil)).Column("pk").Where("space = ?", x.space).Where("tbl = ?", t.Number).
-			Where("pk IN (?)", bun.List(list[:n])).Scan(ctx, &found)
+		err := x.q.NewSelect().Model((*rowRecord)(nil)).Column("id").Where("space = ?", x.space).Where("tbl = ?", t.Number).
+			Where("id IN (?)", bun.List(list[:n])).Scan(ctx, &found)
 		if err != nil {
 			return nil, err
 		}

@@ -97,11 +97,11 @@ const metaTaken = "taken"
 
 // copySpace copies everything of a space into one that holds nothing.
 func copySpace(ctx context.Context, q store.Querier, from, to string) error {
-	for table, columns := range map[string]string{"plugin_rows": "tbl, pk, doc", "plugin_keys": "idx, key, pk"} {
+	for table, columns := range map[string]string{"plugin_rows": "tbl, id, doc", "plugin_keys": "idx, key, id"} {
 		names := strings.Split(columns, ", ")
 		source := q.NewSelect().TableExpr(table).ColumnExpr("CAST(? AS text) AS space", to).ColumnExpr(columns).Where("space = ?", from)
 		if table == "plugin_rows" {
-			source = source.Where("NOT (tbl = ? AND pk = ?)", metaTable, []byte(metaTaken))
+			source = source.Where("NOT (tbl = ? AND id = ?)", metaTable, []byte(metaTaken))
 		}
 		_, err := q.NewInsert().Table(table).Column(append([]string{"space"}, names...)...).TableExpr("(?) AS source", source).Exec(ctx)
 		if err != nil {

@@ -12,6 +12,8 @@ import (
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+	blobv1 "github.com/callboard-dev/callboard/schemas/service/blob/v1"
+	cachev1 "github.com/callboard-dev/callboard/schemas/service/cache/v1"
 	catalogv1 "github.com/callboard-dev/callboard/schemas/service/catalog/v1"
 	eventv1 "github.com/callboard-dev/callboard/schemas/service/event/v1"
 	httpv1 "github.com/callboard-dev/callboard/schemas/service/http/v1"
@@ -19,6 +21,8 @@ import (
 	kvv1 "github.com/callboard-dev/callboard/schemas/service/kv/v1"
 	mailv1 "github.com/callboard-dev/callboard/schemas/service/mail/v1"
 	metricv1 "github.com/callboard-dev/callboard/schemas/service/metric/v1"
+	searchv1 "github.com/callboard-dev/callboard/schemas/service/search/v1"
+	tablev1 "github.com/callboard-dev/callboard/schemas/service/table/v1"
 )
 
 // Permission is what is compared.
@@ -50,10 +54,13 @@ func Within(inner, outer Permission) bool {
 	switch inner.Type {
 	case httpv1.Name:
 		return httpWithin(inner, outer)
-	case kvv1.Name:
-		in, err := manifest.Bytes(inner.Quota)
-		out, bad := manifest.Bytes(outer.Quota)
-		return err == nil && bad == nil && in <= out
+	case kvv1.Name, blobv1.Name, cachev1.Name:
+		return quotaWithin(inner.Quota, outer.Quota)
+	case tablev1.Name:
+		// Which tables there are gives no right: they are the plugin's own.
+		return quotaWithin(inner.Quota, outer.Quota) && inner.Rows > 0 && inner.Rows <= outer.Rows
+	case searchv1.Name:
+		return kindsWithin(inner.Kinds, outer.Kinds)
 	case catalogv1.Name:
 		return kindsWithin(inner.Kinds, outer.Kinds) && (outer.Write || !inner.Write)
 	case eventv1.Name:
@@ -66,6 +73,13 @@ func Within(inner, outer Permission) bool {
 		return metricsWithin(inner.Metrics, outer.Metrics)
 	}
 	return false
+}
+
+// quotaWithin reports whether a size is no larger than another.
+func quotaWithin(inner, outer string) bool {
+	in, err := manifest.Bytes(inner)
+	out, bad := manifest.Bytes(outer)
+	return err == nil && bad == nil && in <= out
 }
 
 // topicsWithin reports whether each topic, or beginning of topics, is covered.

@@ -14,7 +14,10 @@ var (
 	with   = func(p Permission, a *manifestv1.Auth) Permission { p.Auth = a; return p }
 	secret = func(p Permission) Permission { p.Private = true; return p }
 	store  = func(quota string) Permission { return Permission{Type: "kv/v1", Quota: quota} }
-	reads  = func(kinds ...string) Permission { return Permission{Type: "catalog/v1", Kinds: kinds} }
+	tables = func(quota string, rows int64) Permission {
+		return Permission{Type: "table/v1", Quota: quota, Rows: rows}
+	}
+	reads = func(kinds ...string) Permission { return Permission{Type: "catalog/v1", Kinds: kinds} }
 )
 
 func TestWithin(t *testing.T) {
@@ -47,6 +50,14 @@ func TestWithin(t *testing.T) {
 		"AllKindsForOne":       {reads(), reads("Component"), false},
 		"KindInOtherCase":      {reads("component"), reads("Component", "API"), true},
 		"OtherKind":            {reads("User"), reads("Component"), false},
+		"SmallerBlobs":         {Permission{Type: "blob/v1", Quota: "1MiB"}, Permission{Type: "blob/v1", Quota: "1GiB"}, true},
+		"LargerCache":          {Permission{Type: "cache/v1", Quota: "2MiB"}, Permission{Type: "cache/v1", Quota: "1MiB"}, false},
+		"FewerRows":            {tables("1MiB", 10), tables("2MiB", 20), true},
+		"MoreRows":             {tables("1MiB", 30), tables("2MiB", 20), false},
+		"NoRows":               {tables("1MiB", 0), tables("2MiB", 20), false},
+		"MoreBytesOfTables":    {tables("3MiB", 10), tables("2MiB", 20), false},
+		"SearchForOneKind":     {Permission{Type: "search/v1", Kinds: []string{"API"}}, Permission{Type: "search/v1"}, true},
+		"SearchForAllKinds":    {Permission{Type: "search/v1"}, Permission{Type: "search/v1", Kinds: []string{"API"}}, false},
 		"OtherService":         {store("1KiB"), reads(), false},
 		"ServiceWithoutPolicy": {Permission{Type: "shell/v1"}, Permission{Type: "shell/v1"}, false},
 	} {

@@ -215,6 +215,7 @@ func (c *checker) permission(m *manifestv1.Manifest, i int) {
 		}
 	}
 	c.metrics(p.Metrics, append(slices.Clone(at), "metrics"))
+	c.tables(p, at)
 	if p.Auth != nil {
 		c.auth(m, p.Auth, append(slices.Clone(at), "auth"))
 	}

@@ -226,8 +226,15 @@ func (e *End) Begin(ctx context.Context, head Head) error {
 	return failed(ctx, r.Begin(head), "beginning")
 }
 
-// Writer returns what Create was given, for those that finish it.
-func (e *End) Writer() io.Writer { return e.writer }
+// Finish calls f with what Create was given, while nobody writes.
+func (e *End) Finish(ctx context.Context, f func(w io.Writer) error) error {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return f(e.writer)
+}
 
 // failed explains why an end failed: mostly the other side has gone, or the
 // time is over.

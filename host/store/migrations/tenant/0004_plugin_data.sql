@@ -1,22 +1,22 @@
 -- What instances of plugins keep in tables (table/v1), by package table. space
 -- is the instance, or "instance@snapshot". tbl is the number of a table; under
--- 0 stand the form of the tables and how much they hold. pk and doc are values
--- in their stored form, whose bytes sort as the values do.
+-- 0 stand the form of the tables and how much they hold. id (the primary key)
+-- and doc are values in their stored form, whose bytes sort as the values do.
 CREATE TABLE plugin_rows (
     space TEXT   NOT NULL,
     tbl   BIGINT NOT NULL,
-    pk    {{.Bytes}} NOT NULL,
+    id    {{.Bytes}} NOT NULL,
     doc   {{.Bytes}} NOT NULL,
-    PRIMARY KEY (space, tbl, pk)
+    PRIMARY KEY (space, tbl, id)
 );
 
--- The entries of their indexes: key is what is looked up, pk the row that it
--- leads to. A key that may be there twice ends with pk.
+-- The entries of their indexes: key is what is looked up, id the row that it
+-- leads to. A key that may be there twice ends with id.
 CREATE TABLE plugin_keys (
     space TEXT   NOT NULL,
     idx   BIGINT NOT NULL,
     key   {{.Bytes}} NOT NULL,
-    pk    {{.Bytes}} NOT NULL,
+    id    {{.Bytes}} NOT NULL,
     PRIMARY KEY (space, idx, key)
 ){{if eq .Dialect "sqlite"}} WITHOUT ROWID{{end}};
 
