@@ -249,7 +249,10 @@ func BenchmarkDensity(b *testing.B) {
 func privateBytes(t testing.TB) int64 {
 	raw, err := os.ReadFile("/proc/self/smaps_rollup")
 	if err != nil {
-		t.Skip(err)
+		if t != nil {
+			t.Skip(err)
+		}
+		return 0
 	}
 	var sum int64
 	for line := range strings.Lines(string(raw)) {

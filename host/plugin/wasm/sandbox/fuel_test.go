@@ -119,7 +119,7 @@ func TestExitLeavesTheSandbox(t *testing.T) {
 			if name == "panic" && !strings.Contains(strings.Join(said, ""), "the museum is on fire") {
 				t.Errorf("it said %q", said)
 			}
-			if d := b.difference(); d != "" {
+			if d := b.difference(b.memory.ready); d != "" {
 				t.Error(d)
 			}
 			j = act("count", nil)

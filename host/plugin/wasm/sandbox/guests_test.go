@@ -137,8 +137,9 @@ func must(t testing.TB, c *Code, j Job) string {
 // zeros is a page that nobody wrote to.
 var zeros [page]byte
 
-// difference says in what a sandbox is not its image, or "".
-func (b *Sandbox) difference() string {
+// difference says in what a sandbox is not its image, or "". It compares all of
+// its memory, and what lies behind it up to upTo.
+func (b *Sandbox) difference(upTo int) string {
 	for i, g := range b.globals {
 		if v := g.at.Get(); v != g.value {
 			return fmt.Sprintf("global %d is %#x, not %#x", i, v, g.value)
@@ -148,7 +149,7 @@ func (b *Sandbox) difference() string {
 	if m := b.module.Memory(); m != nil && int(m.Size()) != len(image) {
 		return fmt.Sprintf("the memory has %d bytes, not %d", m.Size(), len(image))
 	}
-	for at := 0; at < b.memory.ready; at += page {
+	for at := 0; at < max(upTo, len(image)); at += page {
 		p, want := b.memory.mem[at:at+page], zeros[:]
 		if at < len(image) {
 			want = image[at : at+page]

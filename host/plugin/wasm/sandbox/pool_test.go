@@ -190,10 +190,10 @@ func TestManyCallers(t *testing.T) {
 				s.MaxBoxes, s.IdleAfter, s.CloseAfter = 6, time.Millisecond, 3*time.Millisecond
 			})
 			var wg sync.WaitGroup
-			for n := range uint64(16) {
+			for n := range uint64(12) {
 				wg.Go(func() {
 					r := rand.New(rand.NewPCG(n, n))
-					for range 30 {
+					for range 20 {
 						j := mixed(r, lang)
 						_, _, _ = c.Do(context.Background(), &j)
 						b, err := c.Take(context.Background())
@@ -201,7 +201,7 @@ func TestManyCallers(t *testing.T) {
 							t.Error(err)
 							return
 						}
-						if d := b.difference(); d != "" {
+						if d := b.difference(b.memory.ready); d != "" {
 							t.Errorf("after %.60s: %s", j.Input, d)
 						}
 						b.Release()

@@ -53,7 +53,7 @@ func TestRunawaysAreStopped(t *testing.T) {
 				if used.Fuel <= 0 {
 					t.Error("it used no fuel")
 				}
-				if d := b.difference(); d != "" {
+				if d := b.difference(b.memory.ready); d != "" {
 					t.Error(d)
 				}
 				j = act("count", nil)
