@@ -70,6 +70,7 @@ type portal struct {
 	processes *process.Runtime // nil where the system has none
 	router    *extension.Router
 	views     *extension.Views
+	flow      *flow
 	relay     *relay
 	// configured are the tenants whose catalogs know catalog.locations. Only
 	// the start, and after it the relay, touch it.
@@ -99,6 +100,9 @@ func serve(ctx context.Context, c config.Config, out, errOut io.Writer) error {
 	if p.queue, err = queue.Open(ctx, p.db.SQL(), p.db.Dialect(), queue.Settings{Log: log}); err != nil {
 		return err
 	}
+	if err := p.openFlow(); err != nil {
+		return err
+	}
 	if err := p.openCatalog(); err != nil {
 		return err
 	}
@@ -124,6 +128,7 @@ func serve(ctx context.Context, c config.Config, out, errOut io.Writer) error {
 		return err
 	}
 	go p.relay.run(background, p)
+	go p.flow.run(background, p)
 
 	var ready atomic.Bool
 	err = server.Run(ctx, server.Settings{
@@ -165,7 +170,9 @@ func (p *portal) openCatalog() error {
 	if err != nil {
 		return err
 	}
-	p.catalog = catalog.New(p.db, reader, p.gate(), p.audit, catalog.Settings{Rules: catalogRules(p.config)})
+	p.catalog = catalog.New(p.db, reader, p.gate(), p.audit, catalog.Settings{
+		Rules: catalogRules(p.config), Processors: p.flow, Changed: p.flow.changed,
+	})
 	return nil
 }
 
@@ -183,13 +190,14 @@ func (p *portal) openPlugins(ctx context.Context) error {
 	}
 	services := service.Set(service.Settings{
 		KV: kv.New(p.db, kv.Settings{}), Catalog: catalogService{p.catalog}, Log: log, HTTP: service.HTTPSettings{},
+		Events: p.flow, Work: p.flow.work, Mail: p.flow.mail,
 	})
 	runtimes := map[string]plugin.Runtime{manifestv1.RuntimeWASM: sandboxes}
 	if err := p.openProcesses(runtimes); err != nil {
 		return err
 	}
-	p.house, err = plugin.New(p.db, runtimes, services, p.gate(), p.audit, p.box,
-		plugin.Settings{DataDir: p.config.Data, BundledDir: bundledDir(p.config), LocalPaths: p.config.Development, ProcessPlugins: p.config.ProcessPlugins,
+	p.house, err = plugin.New(p.db, runtimes, services, p.gate(), announcer{p.audit, p.flow}, p.box,
+		plugin.Settings{Data: p.flow.stores(), DataDir: p.config.Data, BundledDir: bundledDir(p.config), LocalPaths: p.config.Development, ProcessPlugins: p.config.ProcessPlugins,
 			Reserved: api.OperationIDs(), Log: log})
 	if err != nil {
 		return err
@@ -207,6 +215,7 @@ func (p *portal) startJobs(ctx context.Context) error {
 	}
 	jobs := &pluginJobs{queue: p.queue}
 	schedules := extension.NewSchedules(p.house, jobs, p.tenants, extension.ScheduleSettings{Log: log})
+	p.joinFlow(jobs)
 	if jobs.err != nil {
 		return jobs.err
 	}
@@ -254,6 +263,7 @@ func (p *portal) handler(ctx context.Context, c config.Config) http.Handler {
 		Auth: p.gate(), Authz: p.gate(), Entities: p.catalog, Locations: p.catalog, Inspector: p.catalog,
 		Plugins: p.house, Installer: p.house, Changer: p.house, Operations: p.router,
 		Users: p.auth, Tokens: p.auth, Audit: records, Replays: replay.New(p.db, replay.Settings{}),
+		Webhooks: p.flow.webhooks, Tenants: p.auth,
 		BaseDomain: c.BaseDomain, Version: host.Version, LocalPaths: c.Development, Log: log,
 	})
 	people := web.New(web.Settings{

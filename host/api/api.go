@@ -45,6 +45,11 @@ type Settings struct {
 	Audit      AuditReader
 	Replays    Replays
 
+	// Webhooks takes what other systems send to plugins, for the tenant that
+	// Tenants finds; nil takes nothing.
+	Webhooks Webhooks
+	Tenants  TenantFinder
+
 	// BaseDomain is the domain whose sub-domains name tenants; empty looks at
 	// no host name.
 	BaseDomain string
@@ -92,6 +97,9 @@ func New(s Settings) *API {
 	a.docs = newDocuments(core, s.Operations)
 	ring := a.authenticated(a.routed(a.inner))
 	a.mux.Handle("/api/", ring)
+	if s.Webhooks != nil {
+		a.mux.Handle(webhookRoute, a.webhook(ring))
+	}
 	a.mux.Handle("GET /openapi.json", ring)
 	a.mux.Handle("GET /openapi.yaml", ring)
 	a.mux.HandleFunc("GET /problems/{code}", func(w http.ResponseWriter, r *http.Request) {

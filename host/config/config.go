@@ -57,6 +57,10 @@ type Config struct {
 	// OTLPEndpoint receives traces; TraceRatio is the part that is recorded.
 	OTLPEndpoint string
 	TraceRatio   float64
+	// MailHost is the mail server, "host" or "host:port"; empty means none. MailTLS
+	// is starttls, tls or none.
+	MailHost, MailFrom, MailUsername, MailTLS string
+	MailPassword                              Secret
 	// DrainFor is how long answers under way may take at a stop.
 	DrainFor time.Duration
 

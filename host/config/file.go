@@ -109,13 +109,26 @@ func (f *file) ownSettings(top map[string]any) {
 			f.fault("callboard", "callboard must be a mapping of settings")
 		}
 		for key, v := range m {
-			f.take(known, kebab(key), join("callboard", key), v, true)
+			f.takeAll(known, kebab(key), join("callboard", key), v, true)
 		}
 	}
 	for key, v := range top {
 		if key != "callboard" && !isSection(key) {
-			f.take(known, kebab(key), key, v, false)
+			f.takeAll(known, kebab(key), key, v, false)
 		}
+	}
+}
+
+// takeAll takes a setting, or each of the section mail, whose keys are those of
+// the flags that begin with its name.
+func (f *file) takeAll(known map[string]bool, name, path string, v any, strict bool) {
+	section, ok := v.(map[string]any)
+	if name != "mail" || !ok {
+		f.take(known, name, path, v, strict)
+		return
+	}
+	for key, inner := range section {
+		f.take(known, name+"-"+kebab(key), join(path, key), inner, true)
 	}
 }
 

@@ -50,6 +50,11 @@ func options() []option {
 		{name: "access-log", bool: true, def: "false", usage: "write a log line for every request", set: flag(func(c *Config) *bool { return &c.AccessLog })},
 		{name: "otlp-endpoint", also: "OTEL_EXPORTER_OTLP_ENDPOINT", usage: "URL of an OpenTelemetry collector (OTLP over gRPC) that receives traces", set: text(func(c *Config) *string { return &c.OTLPEndpoint })},
 		{name: "trace-ratio", def: "1", usage: "part of the traces that is recorded, 0 to 1", set: ratio},
+		{name: "mail-host", usage: "mail server (SMTP) for the messages of plugins, host or host:port; the file may say mail: {host: ...}", set: text(func(c *Config) *string { return &c.MailHost })},
+		{name: "mail-from", usage: "address that messages come from", set: text(func(c *Config) *string { return &c.MailFrom })},
+		{name: "mail-username", usage: "name by which to sign in to the mail server", set: text(func(c *Config) *string { return &c.MailUsername })},
+		{name: "mail-password", usage: "password for it; better said in the environment or the file", set: func(c *Config, v string) error { c.MailPassword = Secret(v); return nil }},
+		{name: "mail-tls", def: "starttls", usage: "how the connection to the mail server is encrypted: starttls, tls or none", set: oneOf(func(c *Config) *string { return &c.MailTLS }, "starttls", "tls", "none")},
 		{name: "drain-for", def: "25s", usage: "how long answers under way may take when the host stops", set: duration(func(c *Config) *time.Duration { return &c.DrainFor })},
 	}
 }
