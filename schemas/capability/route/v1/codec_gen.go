@@ -18,6 +18,7 @@ var codecOfRequest = codec.Type{Name: "route.Request", Kind: codec.Struct, Field
 	{Key: `,"query":`, Offset: unsafe.Offsetof(Request{}.Query), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, []string], Write: codec.WriteMap[string, []string], Elem: &codec.Type{Kind: codec.Slice, Size: unsafe.Sizeof(Request{}.Query[""][0]), Slot: codec.Slot[string], Elem: &codec.Scalar[codec.String]}}},
 	{Key: `,"header":`, Offset: unsafe.Offsetof(Request{}.Header), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
 	{Key: `,"body":`, Offset: unsafe.Offsetof(Request{}.Body), Kind: codec.Document, Omit: codec.OmitEmpty},
+	{Key: `,"contentType":`, Offset: unsafe.Offsetof(Request{}.ContentType), Kind: codec.String, Omit: codec.OmitEmpty},
 }}
 
 // CodecType describes the type.
@@ -27,4 +28,5 @@ var codecOfResponse = codec.Type{Name: "route.Response", Kind: codec.Struct, Fie
 	{Key: `,"status":`, Offset: unsafe.Offsetof(Response{}.Status), Kind: codec.IntKind},
 	{Key: `,"header":`, Offset: unsafe.Offsetof(Response{}.Header), Kind: codec.Map, Omit: codec.OmitEmpty, Type: &codec.Type{Kind: codec.Map, Read: codec.ReadMap[string, string], Write: codec.WriteMap[string, string], Elem: &codec.Scalar[codec.String]}},
 	{Key: `,"body":`, Offset: unsafe.Offsetof(Response{}.Body), Kind: codec.Document, Omit: codec.OmitEmpty},
+	{Key: `,"streamed":`, Offset: unsafe.Offsetof(Response{}.Streamed), Kind: codec.Bool, Omit: codec.OmitEmpty},
 }}

@@ -14,6 +14,11 @@ const (
 	// what right it needs: "read" (viewers), "write" (members) or "admin".
 	// Without it GET and HEAD need read, all others write.
 	AccessExtension = "x-callboard-access"
+	// StreamExtension is the OpenAPI extension by which an operation says which
+	// of its bodies do not fit into one call: "request", "response" or "both".
+	// The plugin reads and writes them in pieces, by stream/v1. Their media
+	// types are free; the host checks neither against a schema.
+	StreamExtension = "x-callboard-stream"
 )
 
 // Request is one HTTP request to an operation of the fragment. The host has
@@ -30,12 +35,26 @@ type Request struct {
 	// lower-case name.
 	Header map[string]string `json:"header,omitempty"`
 	Body   json.RawMessage   `json:"body,omitempty"`
+	// ContentType is the media type of a body that is streamed.
+	ContentType string `json:"contentType,omitempty"`
 }
 
-// Response is the answer. Status must be one that the fragment declares; the
-// host checks Body against that response's schema.
+// The values of StreamExtension.
+const (
+	StreamRequest  = "request"
+	StreamResponse = "response"
+	StreamBoth     = "both"
+)
+
+// Response is the answer. Where the operation streams its response, the plugin
+// may answer like any other (an error, mostly) as long as it has streamed
+// nothing; else it sets Streamed and the rest says nothing. Status must be one
+// that the fragment declares; the host checks Body against that response's
+// schema.
 type Response struct {
 	Status int               `json:"status"`
 	Header map[string]string `json:"header,omitempty"`
 	Body   json.RawMessage   `json:"body,omitempty"`
+	// Streamed says that the response was written by stream/v1.
+	Streamed bool `json:"streamed,omitempty"`
 }
