@@ -12,7 +12,9 @@ import (
 
 	v1 "github.com/callboard-dev/callboard/schemas/capability/route/v1"
 	"github.com/callboard-dev/callboard/schemas/codec"
+	streamv1 "github.com/callboard-dev/callboard/schemas/service/stream/v1"
 	"github.com/callboard-dev/callboard/sdk"
+	"github.com/callboard-dev/callboard/sdk/stream"
 )
 
 // Request is one request to an operation. Its fields are those of the wire;
@@ -48,7 +50,7 @@ func Handle(operationID string, h Handler) sdk.Option {
 // answer Out is encoded with status 200. A request without a body leaves In
 // at its zero value.
 func HandleJSON[In, Out any](operationID string, h func(ctx *sdk.Context, r Request, in In) (Out, error)) sdk.Option {
-	return Handle(operationID, func(ctx *sdk.Context, r Request) (Response, error) {
+	offer := Handle(operationID, func(ctx *sdk.Context, r Request) (Response, error) {
 		var in In
 		if len(r.Body) > 0 {
 			if err := r.Decode(&in); err != nil {
@@ -60,7 +62,14 @@ func HandleJSON[In, Out any](operationID string, h func(ctx *sdk.Context, r Requ
 			return Response{}, err
 		}
 		return JSON(out)
-	})
+	}).(sdk.Offer)
+	offer.Warm = func() {
+		var in In
+		var out Out
+		_, _ = codec.Marshal(out)
+		_ = codec.Unmarshal([]byte("{}"), &in)
+	}
+	return offer
 }
 
 // Param returns a path parameter, or "".
@@ -105,3 +114,22 @@ func decode(body json.RawMessage) (string, any, error) {
 	}
 	return r.OperationID, Request(r), nil
 }
+
+// Body reads the body of a request to an operation whose fragment says
+// x-callboard-stream: request or both. Its media type is r.ContentType.
+func Body(ctx *sdk.Context) *stream.Reader {
+	return stream.NewReader(ctx, streamv1.HandleRequest)
+}
+
+// Stream begins the response of an operation whose fragment says
+// x-callboard-stream: response or both. Status and content type must be among
+// those that the fragment describes. Write the body to what it returns, then
+// answer with Streamed. An error after the first byte breaks the connection off:
+// nobody takes half a body for a whole one.
+func Stream(ctx *sdk.Context, status int, contentType string, header map[string]string) (*stream.Writer, error) {
+	w := stream.NewWriter(ctx, streamv1.HandleResponse)
+	return w, w.Begin(status, contentType, header)
+}
+
+// Streamed is the answer of an operation that has streamed its response.
+func Streamed() (Response, error) { return Response{Status: 200, Streamed: true}, nil }
