@@ -63,9 +63,6 @@ func buildTag() string {
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// startFuel is how much a guest may use to initialise itself: some seconds.
-const startFuel = 5_000_000_000
-
 // Limits of a guest while it is initialised. Time is a net below fuel, so that
 // images do not depend on how fast a host is.
 const (
@@ -75,6 +72,9 @@ const (
 	// warmCalls are made before the image is taken: what a guest sets up at its
 	// first calls is set up once.
 	warmCalls = 24
+	// warmShare is the part of the fuel of the start that each of them gets.
+	warmShare   = 25
+	warmTimeout = 5 * time.Second
 )
 
 // make compiles and keeps what it made.
@@ -144,7 +144,7 @@ func (r *Runtime) openFresh(ctx context.Context, dir string, code []byte) (runne
 	if err != nil {
 		return nil, nil, err
 	}
-	opened, err := portable.Open(ctx, portable.Settings{Metered: code, Engine: engineConfig(cache), MaxMemory: r.settings.MaxMemory, StartFuel: startFuel})
+	opened, err := portable.Open(ctx, portable.Settings{Metered: code, Engine: engineConfig(cache), MaxMemory: r.settings.MaxMemory, StartFuel: r.settings.StartFuel})
 	if err != nil {
 		return nil, nil, errors.Join(err, cache.Close(ctx))
 	}
@@ -201,7 +201,7 @@ func (r *Runtime) image(ctx context.Context, m *rewrite.Module, rec *record) (*s
 	}
 	defer func() { _ = errors.Join(engine.Close(ctx), cache.Close(ctx)) }() // frees memory alone
 	source := sandbox.Source{
-		Runtime: engine, Template: template, Globals: globals, Fuel: startFuel,
+		Runtime: engine, Template: template, Globals: globals, Fuel: r.settings.StartFuel,
 		Start: r.start(),
 	}
 	asked := false
@@ -214,7 +214,9 @@ func (r *Runtime) image(ctx context.Context, m *rewrite.Module, rec *record) (*s
 				return err
 			}
 		}
-		return warm(call, source.Start, rec.ABI)
+		limits := source.Start
+		limits.Deadline = time.Now().Add(warmTimeout)
+		return warm(call, sandbox.Job{Call: limits, Export: pluginv1.ExportCall, Fuel: r.settings.StartFuel / warmShare}, rec.ABI)
 	}
 	image, err := sandbox.NewImage(ctx, source)
 	if err != nil && asked && errors.Is(err, errCold) {
@@ -245,7 +247,7 @@ func ignoreCold(err error) error {
 }
 
 // warm makes calls with made-up data of something that no plugin offers.
-func warm(call func(*sandbox.Job) ([]byte, error), start kernel.Call, abi int) error {
+func warm(call func(*sandbox.Job) ([]byte, error), like sandbox.Job, abi int) error {
 	for range warmCalls {
 		in, err := appendCall(nil, abi, pluginv1.Call{
 			Capability: Warmup, Method: "warmup", Tenant: "warmup", DeadlineMillis: 1000,
@@ -254,7 +256,7 @@ func warm(call func(*sandbox.Job) ([]byte, error), start kernel.Call, abi int) e
 		if err != nil {
 			return err
 		}
-		job := sandbox.Job{Call: start, Export: pluginv1.ExportCall}
+		job := like
 		job.Input = in
 		if _, err := call(&job); err != nil {
 			return fmt.Errorf("%w: %w", errCold, err)

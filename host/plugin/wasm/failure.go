@@ -44,11 +44,11 @@ func explained(err error, lim *plugin.Limits, took time.Duration, last string) *
 		if failed.Message != "" {
 			text += ": " + failed.Message
 		}
-		return crashed(text, took, last)
+		return crashed(text, last)
 	case errors.As(err, &exit):
-		return crashed(fmt.Sprintf("it ended itself with exit code %d", exit.ExitCode()), took, last)
+		return crashed(fmt.Sprintf("it ended itself with exit code %d", exit.ExitCode()), last)
 	case errors.As(err, &trap):
-		return crashed(trap.Text, took, last)
+		return crashed(trap.Text, last)
 	case errors.Is(err, sandbox.ErrClosed):
 		return host.Errorf(host.CodeUnavailable, "the plugin's code is being unloaded").WithHint("try again in a moment")
 	case errors.Is(err, context.Canceled):
@@ -86,22 +86,22 @@ func exceeded(f *kernel.Fault, lim *plugin.Limits, took time.Duration, last stri
 		return host.Errorf(host.CodePluginFuel, "the call used more than %d units of fuel, about one for each instruction", lim.Fuel).
 			WithHint("ask for less at a time, or raise limits.fuel in the manifest")
 	case kernel.Stack:
-		return crashed("it overflowed its stack", took, last)
+		return crashed("it overflowed its stack", last)
 	}
-	return crashed(f.Error(), took, last)
+	return crashed(f.Error(), last)
 }
 
 // maxText is how much of what a guest says is repeated.
 const maxText = 500
 
-func crashed(text string, took time.Duration, last string) *host.Error {
+func crashed(text, last string) *host.Error {
 	if last != "" {
 		text += ": " + last
 	}
 	if len(text) > maxText {
 		text = strings.ToValidUTF8(text[:maxText], "") + "…"
 	}
-	return host.Errorf(host.CodePluginTrap, "the plugin crashed after %s: %s", took.Round(time.Millisecond), text).
+	return host.Errorf(host.CodePluginTrap, "the plugin crashed: %s", text).
 		WithHint("this is a defect of the plugin; its output is in the host's log")
 }
 

@@ -59,6 +59,9 @@ type Settings struct {
 	// MaxMemory is the most memory that any guest may have, in bytes; the
 	// limits of single calls are enforced below it (512 MiB).
 	MaxMemory int64
+	// StartFuel is how much a guest may use to initialise itself, in units of
+	// fuel (5,000,000,000: some seconds).
+	StartFuel int64
 	// MaxBoxes is how many sandboxes one module has at most (256). Who finds
 	// none free waits.
 	MaxBoxes int
@@ -79,6 +82,9 @@ var _ plugin.Runtime = (*Runtime)(nil)
 func New(s Settings) (*Runtime, error) {
 	if s.MaxMemory <= 0 {
 		s.MaxMemory = 512 << 20
+	}
+	if s.StartFuel <= 0 {
+		s.StartFuel = 5_000_000_000
 	}
 	if s.MaxBoxes <= 0 {
 		s.MaxBoxes = 256

@@ -2,11 +2,14 @@ package wasm
 
 import (
 	"bytes"
+	"context"
 	"testing"
 
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	"github.com/callboard-dev/callboard/host/plugin/runtimetest"
 	"github.com/callboard-dev/callboard/host/plugin/wasm/sandbox"
+	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 )
 
 // key seals the caches of the tests.
@@ -15,7 +18,7 @@ var key = bytes.Repeat([]byte("k"), 32)
 // open returns a runtime of one path.
 func open(t testing.TB, path string) *Runtime {
 	t.Helper()
-	r, err := New(Settings{CacheDir: t.TempDir(), Key: key, Path: path})
+	r, err := New(Settings{CacheDir: t.TempDir(), Key: key, Path: path, StartFuel: 500_000_000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,4 +43,29 @@ func TestSuite(t *testing.T) {
 			runtimetest.Run(t, func(t *testing.T) plugin.Runtime { return open(t, path) })
 		})
 	}
+}
+
+// digestOf names code.
+func digestOf(code []byte) string { return manifest.DigestOf(code) }
+
+// work is a call with the limits of the suite.
+func work(method string) plugin.Work {
+	lim := runtimetest.Limits()
+	lim.Fuel = 1 << 40
+	return plugin.Work{Call: pluginv1.Call{Capability: "test/v1", Method: method, Tenant: "acme"}, Limits: lim}
+}
+
+// compile compiles code and closes it with the test.
+func compile(t testing.TB, r *Runtime, code []byte) plugin.Module {
+	t.Helper()
+	m, err := r.Compile(context.Background(), digestOf(code), code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(context.Background()); err != nil {
+			t.Errorf("closing: %v", err)
+		}
+	})
+	return m
 }
