@@ -16,14 +16,49 @@ import (
 // Call answers one call of the envelope, of either ABI, in the call's own. It
 // never panics: a panic of a handler becomes an error that says where it
 // happened. It is the door that all runtimes share; an author has no need of it.
+//
+// A host that keeps the memory of a guest as it is before its first call makes
+// calls of the capability "callboard/warmup" before it does: what is done once
+// and kept, such as what encoding/json learns of a type, is then in that memory.
 func (p *Plugin) Call(ctx context.Context, host Host, in []byte) []byte {
 	call, reply, err := open(in)
 	if err != nil {
 		return reply(plugin.Result{Error: toWire(err)})
 	}
 	c := newContext(ctx, call, host)
+	if call.Capability == warmup {
+		p.warmUp(c)
+	}
 	answer, err := p.answer(c, call)
 	return reply(resultOf(answer, err))
+}
+
+// warmup is the capability of a call that asks for nothing.
+const warmup = "callboard/warmup"
+
+// warmUp goes the ways of a call with made-up values. Nothing of it is kept but
+// what the ways themselves keep.
+func (p *Plugin) warmUp(ctx *Context) {
+	defer func() { _ = recover() }() // a value that nobody meant to encode is no reason to fail
+	deep()
+	_, _ = Exchange(ctx, warmup, "host", plugin.HostCall{Service: warmup}, nil, &plugin.Result{})
+	_, _ = codec.Marshal(log.Line{Level: "debug", Fields: map[string]string{"a": "b"}})
+	_ = resultOf(nil, Errorf(CodeUnsupported, "%s", warmup))
+	for _, warm := range p.warm {
+		warm()
+	}
+}
+
+// deep makes the goroutine's stack as large as most calls need it, so that it
+// need not grow step by step in each.
+//
+//go:noinline
+func deep() {
+	var room [24 << 10]byte
+	for i := range room {
+		room[i] = byte(i)
+	}
+	runtime.KeepAlive(&room)
 }
 
 // open reads a call and says how its result is written.

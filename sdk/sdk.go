@@ -48,6 +48,9 @@ type Offer struct {
 	Decode func(body json.RawMessage) (name string, request any, err error)
 	// Handle answers the call.
 	Handle Handler
+	// Warm does, with made-up values, what every call of the offer does at its
+	// first time and need not do again: see Plugin.Call. It may be nil.
+	Warm func()
 }
 
 // apply adds the offer to the plugin.
@@ -67,6 +70,9 @@ func (o Offer) apply(p *Plugin) {
 		p.fault("%s %q is offered twice", o.Capability, o.Name)
 	default:
 		room.byName[o.Name] = o.Handle
+		if o.Warm != nil {
+			p.warm = append(p.warm, o.Warm)
+		}
 		p.names = append(p.names, Offered{o.Capability, o.Name})
 	}
 }
@@ -79,6 +85,7 @@ type Option interface{ apply(*Plugin) }
 type Plugin struct {
 	doors  map[door]*offers
 	names  []Offered
+	warm   []func()
 	faults []string
 }
 

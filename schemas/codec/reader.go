@@ -16,6 +16,9 @@ type reader struct {
 	i     int
 	depth int
 	err   *SyntaxError
+	// untidy is set where what was skipped is not written as encoding/json
+	// writes it: with white space, or without an escape.
+	untidy bool
 }
 
 // end returns what went wrong first; text behind the value is wrong, too.
@@ -32,12 +35,15 @@ func (r *reader) end() error {
 // peek skips white space and returns the byte that follows, 0 at the end.
 func (r *reader) peek() byte {
 	for r.i < len(r.s) {
-		switch c := r.s[r.i]; c {
-		case ' ', '\t', '\n', '\r':
-			r.i++
-		default:
+		c := r.s[r.i]
+		if c > ' ' {
 			return c
 		}
+		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
+			return c
+		}
+		r.untidy = true
+		r.i++
 	}
 	return 0
 }

@@ -2,21 +2,56 @@ package codec
 
 import (
 	"encoding/json"
+	"math/bits"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
+// The classes of bytes inside a string, one letter for each byte value: ' '
+// carries itself, '"' ends the string, 'x' needs a closer look, 'h' stands for
+// itself but encoding/json writes it as an escape, 'u' is part of a longer rune
+// and 'U' may begin one that encoding/json escapes.
+const inside = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" +
+	"  \"   h                     h h " + "                            x   " + "                                " +
+	"uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu" +
+	"uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuUuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
+
+// special returns the index of the first byte of s from i on whose class is not
+// ' ', or the length of s. It looks at eight bytes at a time: a loop's turn is
+// dear in a guest.
+func special(s string, i int) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(s); i += 8 {
+		v := word(s, i)
+		quote, slash, less, more, and := v^('"'*ones), v^('\\'*ones), v^('<'*ones), v^('>'*ones), v^('&'*ones)
+		// The lowest byte that is marked is right; a borrow may mark others above.
+		marks := (v - ' '*ones) &^ v
+		marks |= (quote - ones) &^ quote
+		marks |= (slash - ones) &^ slash
+		marks |= (less - ones) &^ less
+		marks |= (more - ones) &^ more
+		marks |= (and - ones) &^ and
+		if marks = (marks | v) & high; marks != 0 {
+			return i + bits.TrailingZeros64(marks)/8
+		}
+	}
+	for i < len(s) && inside[s[i]] == ' ' {
+		i++
+	}
+	return i
+}
+
 // text takes a string, whose quote is next, and returns what it means.
 func (r *reader) text() string {
 	s, from := r.s, r.i+1
-	for i := from; i < len(s); i++ {
-		c := s[i]
-		if c == '"' {
+	for i := special(s, from); i < len(s); i = special(s, i+1) {
+		switch inside[s[i]] {
+		case '"':
 			r.i = i + 1
 			return s[from:i]
-		}
-		if c < ' ' || c == '\\' || c >= utf8.RuneSelf {
+		case 'h':
+		default:
 			return r.strange(from, i)
 		}
 	}
@@ -44,7 +79,7 @@ func (r *reader) strange(from, i int) string {
 // closing returns where the quote of a string is that goes on at i, and checks
 // the form of its escapes on the way. A fault is at end.
 func closing(s string, i int) (end int, escapes bool, fault string) {
-	for i < len(s) {
+	for i = special(s, i); i < len(s); i = special(s, i) {
 		switch c := s[i]; {
 		case c == '"':
 			return i, escapes, ""
@@ -266,23 +301,35 @@ func (r *reader) passName() {
 // pass takes a string without giving its meaning.
 func (r *reader) pass() {
 	s := r.s
-	for i := r.i + 1; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '"':
+	for i := special(s, r.i+1); i < len(s); i = special(s, i+1) {
+		switch inside[s[i]] {
+		case '"':
 			r.i = i + 1
 			return
-		case c < ' ' || c == '\\':
-			end, _, fault := closing(s, i)
-			if r.i = end; fault != "" {
-				r.fail(fault)
-				return
-			}
-			r.i++
+		case 'h', 'U':
+			r.untidy = true
+		case 'x':
+			r.passStrange(i)
 			return
 		}
 	}
 	r.i = len(s)
 	r.fail("the string does not end")
+}
+
+// passStrange is pass from an escape at i on.
+func (r *reader) passStrange(i int) {
+	end, _, fault := closing(r.s, i)
+	for _, c := range []byte(r.s[i:end]) {
+		if c := inside[c]; c == 'h' || c == 'U' {
+			r.untidy = true
+		}
+	}
+	if r.i = end; fault != "" {
+		r.fail(fault)
+		return
+	}
+	r.i++
 }
 
 // survey checks that doc is one JSON value. It is tidy where encoding/json
@@ -293,16 +340,5 @@ func survey(doc json.RawMessage) (tidy bool, err error) {
 	if err := r.end(); err != nil {
 		return false, err
 	}
-	inside := false
-	for i := 0; i < len(doc); i++ {
-		switch c := doc[i]; {
-		case c == '"':
-			inside = !inside
-		case c == '\\':
-			i++ // the form is checked, so something follows
-		case c <= ' ' && !inside, c == '<', c == '>', c == '&', c == 0xE2:
-			return false, nil // 0xE2 begins U+2028 and U+2029
-		}
-	}
-	return true, nil
+	return !r.untidy, nil
 }

@@ -236,23 +236,13 @@ func (w *writer) time(v *time.Time) {
 // hex are the digits of escapes.
 const hex = "0123456789abcdef"
 
-// care has one byte for each byte value: ' ' where a string carries it as it
-// is, 'x' where it needs an escape, 'u' where it is part of a longer rune.
-const care = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" +
-	"  x   x                     x x " + "                            x   " + "                                " +
-	"uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu" + "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
-
 func (w *writer) string(s string) {
 	buf := append(w.buf, '"')
 	from := 0
-	for i := 0; i < len(s); {
-		c := care[s[i]]
-		if c == ' ' {
-			i++
-			continue
-		}
-		if c == 'x' {
-			buf = appendEscape(append(buf, s[from:i]...), s[i])
+	for i := special(s, 0); i < len(s); i = special(s, i) {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			buf = appendEscape(append(buf, s[from:i]...), c)
 			i++
 			from = i
 			continue
