@@ -21,7 +21,7 @@ func pluginAdminCommands() []*cobra.Command {
 		newPluginChangeCommand("disable", "Disable a plugin; its data stay", http.MethodPost, "/disable", false),
 		newPluginConfigureCommand(), newPluginUpgradeCommand(),
 		newPluginChangeCommand("rollback", "Return to the release before the last upgrade", http.MethodPost, "/rollback", true),
-		newPluginUninstallCommand(),
+		newPluginUninstallCommand(), newPluginRecordingsCommand(),
 	}
 }
 
@@ -42,7 +42,11 @@ type pluginItem struct {
 	Grants      []permission              `json:"grants"`
 	Permissions []permission              `json:"permissions"`
 	Pending     *struct{ Version string } `json:"pending"`
-	Progress    *struct {
+	Trial       *struct {
+		Replayed, Same, Changed, Failed int
+		Details                         []string
+	} `json:"trial"`
+	Progress *struct {
 		Phase    string  `json:"phase"`
 		Fraction float64 `json:"fraction"`
 	} `json:"progress"`

@@ -252,7 +252,7 @@ func newPluginInstallCommand() *cobra.Command {
 }
 
 func newPluginUpgradeCommand() *cobra.Command {
-	var yes bool
+	var yes, force bool
 	cmd := serverCommand("upgrade REF", "Exchange the release of an installed plugin", cobra.ExactArgs(1),
 		func(ctx context.Context, cmd *cobra.Command, args []string, c *client) error {
 			p, rel, err := previewOf(ctx, c, args[0])
@@ -265,7 +265,7 @@ func newPluginUpgradeCommand() *cobra.Command {
 			if err := showAndAsk(cmd, yes, p, p.Wider); err != nil {
 				return err
 			}
-			req, err := rel.request(http.MethodPost, pluginPath(p.ID)+"/upgrade", map[string]any{"acceptPermissions": true})
+			req, err := rel.request(http.MethodPost, pluginPath(p.ID)+"/upgrade", map[string]any{"acceptPermissions": true, "force": force})
 			if err != nil {
 				return err
 			}
@@ -273,10 +273,24 @@ func newPluginUpgradeCommand() *cobra.Command {
 			if err := c.do(ctx, req, nil, &done); err != nil {
 				return err
 			}
+			sayTrial(cmd, done)
 			return settle(ctx, cmd, c, done)
 		})
 	cmd.Flags().BoolVar(&yes, "yes", false, "grant the permissions shown, without asking")
+	cmd.Flags().BoolVar(&force, "force", false, "upgrade although the release breaks at recorded calls")
 	return cmd
+}
+
+// sayTrial tells what recorded calls say of a release that took over.
+func sayTrial(cmd *cobra.Command, p pluginItem) {
+	if p.Trial == nil || p.Trial.Replayed == 0 {
+		return
+	}
+	w := cmd.ErrOrStderr()
+	fmt.Fprintf(w, "Tried on %d recorded calls: %d answered the same, %d otherwise, %d failed.\n", p.Trial.Replayed, p.Trial.Same, p.Trial.Changed, p.Trial.Failed)
+	for _, d := range p.Trial.Details {
+		fmt.Fprintf(w, "  - %s\n", printable(d))
+	}
 }
 
 // showAndAsk shows what a release asks for beyond what is granted, and asks

@@ -28,6 +28,7 @@ import (
 	"github.com/callboard-dev/callboard/host/mcp"
 	"github.com/callboard-dev/callboard/host/plugin"
 	"github.com/callboard-dev/callboard/host/plugin/process"
+	"github.com/callboard-dev/callboard/host/plugin/recording"
 	"github.com/callboard-dev/callboard/host/plugin/wasm"
 	"github.com/callboard-dev/callboard/host/queue"
 	"github.com/callboard-dev/callboard/host/server"
@@ -70,6 +71,7 @@ type portal struct {
 	processes *process.Runtime // nil where the system has none
 	router    *extension.Router
 	views     *extension.Views
+	watchers  *watchers
 	flow      *flow
 	relay     *relay
 	// configured are the tenants whose catalogs know catalog.locations. Only
@@ -196,9 +198,11 @@ func (p *portal) openPlugins(ctx context.Context) error {
 	if err := p.openProcesses(runtimes); err != nil {
 		return err
 	}
+	p.watchers = openWatchers(p.data, func() *plugin.House { return p.house }, log)
 	p.house, err = plugin.New(p.db, runtimes, services, p.gate(), announcer{p.audit, p.flow}, p.box,
-		plugin.Settings{Data: p.flow.stores(), DataDir: p.config.Data, BundledDir: bundledDir(p.config), LocalPaths: p.config.Development, ProcessPlugins: p.config.ProcessPlugins,
-			Reserved: api.OperationIDs(), Log: log})
+		plugin.Settings{Data: append(p.flow.stores(), p.watchers.shelf), DataDir: p.config.Data, BundledDir: bundledDir(p.config), LocalPaths: p.config.Development, ProcessPlugins: p.config.ProcessPlugins,
+			Reserved: api.OperationIDs(), Observer: p.watchers.observers(), Trial: recording.Trial{Store: p.watchers.shelf},
+			Log: log})
 	if err != nil {
 		return err
 	}

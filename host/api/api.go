@@ -44,6 +44,7 @@ type Settings struct {
 	Tokens     Tokens
 	Audit      AuditReader
 	Replays    Replays
+	Recordings Recordings
 
 	// Webhooks takes what other systems send to plugins, for the tenant that
 	// Tenants finds; nil takes nothing.

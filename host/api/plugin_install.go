@@ -32,6 +32,8 @@ type installRequest struct {
 	Config            json.RawMessage   `json:"config,omitempty" doc:"The configuration, by the manifest's schema."`
 	Secrets           map[string]string `json:"secrets,omitempty" doc:"Values of the manifest's secrets."`
 	Enable            *bool             `json:"enable,omitempty" doc:"False installs without enabling."`
+	// Force is for upgrades alone.
+	Force bool `json:"force,omitempty" doc:"Upgrades although the new release breaks at recorded calls that the installed one answered."`
 }
 
 // shortName returns the part of "namespace/name" after the slash.
@@ -163,8 +165,10 @@ func installQuery(q url.Values) (installRequest, error) {
 			req.AcceptPermissions = yes
 		case "enable":
 			req.Enable = &yes
+		case "force":
+			req.Force = yes
 		default:
-			return req, fieldError("/query/"+clip(name), "The parameter %q is unknown; there are acceptPermissions and enable.", clip(name))
+			return req, fieldError("/query/"+clip(name), "The parameter %q is unknown; there are acceptPermissions, enable and force.", clip(name))
 		}
 	}
 	return req, nil
@@ -221,7 +225,7 @@ func (a *API) upgradePlugin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	i, err := a.s.Installer.Upgrade(r.Context(), caller(r), r.PathValue("plugin"), from,
-		plugin.UpgradeOptions{Grants: req.Grants, AcceptAll: req.AcceptPermissions, Config: req.Config})
+		plugin.UpgradeOptions{Grants: req.Grants, AcceptAll: req.AcceptPermissions, Config: req.Config, Force: req.Force})
 	if err != nil {
 		Fail(w, r, err)
 		return

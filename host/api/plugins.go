@@ -11,33 +11,34 @@ import (
 
 // instance is an installed plugin as the API tells it.
 type instance struct {
-	ID          string           `json:"id" doc:"The plugin's name, namespace/name." example:"callboard/prometheus"`
-	Name        string           `json:"name" doc:"The part after the slash, which paths use." example:"prometheus"`
-	InstanceID  string           `json:"instanceId"`
-	Title       string           `json:"title"`
-	Description string           `json:"description,omitempty"`
-	Version     string           `json:"version"`
-	Digest      string           `json:"digest"`
-	State       plugin.State     `json:"state" enum:"installing,compiling,active,disabled,failed-to-start,failed-to-stay-running,quarantined,update-pending-approval"`
-	StateDetail string           `json:"stateDetail,omitempty" doc:"Why, and what to do."`
-	Enabled     bool             `json:"enabled" doc:"What the admin wants; state is what came of it."`
-	Config      json.RawMessage  `json:"config,omitempty"`
-	Secrets     []string         `json:"secrets" doc:"The names of the secrets that have a value. Values are never shown."`
-	Missing     []string         `json:"missing" doc:"The required secrets that have none."`
-	Grants      []plugin.Grant   `json:"grants" doc:"What the plugin may reach."`
-	Permissions []plugin.Grant   `json:"permissions" doc:"What its manifest asks for."`
-	Previous    string           `json:"previous,omitempty" doc:"The version to which a rollback returns."`
-	Pending     *plugin.Pending  `json:"pending,omitempty" doc:"A newer release that asks for more and waits for consent."`
-	Progress    *plugin.Progress `json:"progress,omitempty" doc:"Set while the code is being compiled."`
-	InstalledAt time.Time        `json:"installedAt"`
-	UpdatedAt   time.Time        `json:"updatedAt"`
+	ID          string              `json:"id" doc:"The plugin's name, namespace/name." example:"callboard/prometheus"`
+	Name        string              `json:"name" doc:"The part after the slash, which paths use." example:"prometheus"`
+	InstanceID  string              `json:"instanceId"`
+	Title       string              `json:"title"`
+	Description string              `json:"description,omitempty"`
+	Version     string              `json:"version"`
+	Digest      string              `json:"digest"`
+	State       plugin.State        `json:"state" enum:"installing,compiling,active,disabled,failed-to-start,failed-to-stay-running,quarantined,update-pending-approval"`
+	StateDetail string              `json:"stateDetail,omitempty" doc:"Why, and what to do."`
+	Enabled     bool                `json:"enabled" doc:"What the admin wants; state is what came of it."`
+	Config      json.RawMessage     `json:"config,omitempty"`
+	Secrets     []string            `json:"secrets" doc:"The names of the secrets that have a value. Values are never shown."`
+	Missing     []string            `json:"missing" doc:"The required secrets that have none."`
+	Grants      []plugin.Grant      `json:"grants" doc:"What the plugin may reach."`
+	Permissions []plugin.Grant      `json:"permissions" doc:"What its manifest asks for."`
+	Previous    string              `json:"previous,omitempty" doc:"The version to which a rollback returns."`
+	Pending     *plugin.Pending     `json:"pending,omitempty" doc:"A newer release that asks for more and waits for consent."`
+	Progress    *plugin.Progress    `json:"progress,omitempty" doc:"Set while the code is being compiled."`
+	Trial       *plugin.TrialReport `json:"trial,omitempty" doc:"After an upgrade: what recorded calls say of the new release."`
+	InstalledAt time.Time           `json:"installedAt"`
+	UpdatedAt   time.Time           `json:"updatedAt"`
 }
 
 func instanceOf(i plugin.Instance) instance {
 	out := instance{ID: i.Name, Name: i.Short, InstanceID: i.ID, Version: i.Version, Digest: i.Digest,
 		State: i.State, StateDetail: i.StateDetail, Enabled: i.Enabled, Config: i.Config,
 		Secrets: some(i.Secrets), Missing: some(i.Missing()), Grants: some(i.Grants), Permissions: []plugin.Grant{},
-		Previous: i.Previous, Pending: i.Pending, Progress: i.Progress,
+		Previous: i.Previous, Pending: i.Pending, Progress: i.Progress, Trial: i.Trial,
 		InstalledAt: i.InstalledAt, UpdatedAt: i.UpdatedAt}
 	if i.Manifest != nil {
 		out.Title, out.Description = i.Manifest.Title, i.Manifest.Description

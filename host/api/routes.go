@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"reflect"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -68,7 +69,7 @@ func (a *API) routes() []row {
 			tagged("application/openapi+json", &huma.Schema{Type: huma.TypeObject})),
 		raw(get, "/openapi.yaml", "getOpenApiYaml", tagDocument, "Read this document as YAML", a.openapiYAML,
 			tagged("application/openapi+yaml", &huma.Schema{Type: huma.TypeObject})),
-	}, a.backstageRoutes()...)
+	}, slices.Concat(a.recordingRoutes(), a.backstageRoutes())...)
 }
 
 // backstageRoutes are Backstage's own paths.

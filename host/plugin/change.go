@@ -84,7 +84,8 @@ func (h *House) Configure(ctx context.Context, c host.Caller, name string, confi
 // against its manifest, and it takes over.
 func (h *House) Grant(ctx context.Context, c host.Caller, name string, grants []Grant) (Instance, error) {
 	detail := map[string]string{"grants": describe(grants)}
-	return h.change(ctx, c, name, "grant", detail, func(ctx context.Context, q store.Querier, row *record.Instance, r *release) error {
+	var stale string
+	in, err := h.change(ctx, c, name, "grant", detail, func(ctx context.Context, q store.Querier, row *record.Instance, r *release) error {
 		if row.PendingDigest != "" {
 			next, err := h.releaseOf(ctx, q, row.PendingDigest)
 			if err != nil {
@@ -94,7 +95,11 @@ func (h *House) Grant(ctx context.Context, c host.Caller, name string, grants []
 			if err != nil {
 				return err
 			}
-			return switchTo(row, row.PendingDigest, next, checked, nil)
+			if err := switchTo(row, row.PendingDigest, next, checked, nil); err != nil {
+				return err
+			}
+			stale, err = h.keepTables(ctx, row)
+			return err
 		}
 		checked, err := grant.Check(r.manifest.Permissions, grants)
 		if err != nil {
@@ -104,6 +109,10 @@ func (h *House) Grant(ctx context.Context, c host.Caller, name string, grants []
 		fulfil(row, r.manifest, r.form)
 		return row.SetGranted(checked)
 	})
+	if err == nil {
+		h.forgetTables(ctx, in.Tenant, in.ID, stale)
+	}
+	return in, err
 }
 
 // describe names grants for the audit record.

@@ -73,6 +73,8 @@ type Settings struct {
 	// keep data. Tables, which may be nil, can be brought back.
 	Data   []Dropper
 	Tables Snapshots
+	// Trial tries releases on recorded calls before an upgrade; nil does not.
+	Trial Trial
 	// Poll is how often changes made by other processes are looked for (1 s).
 	Poll time.Duration
 	Log  *slog.Logger

@@ -95,6 +95,8 @@ type Instance struct {
 	UpdatedAt   time.Time `json:"updatedAt"`
 	// Progress is set while the code is being compiled.
 	Progress *Progress `json:"progress,omitempty"`
+	// Trial is what recorded calls say of the release; Upgrade answers with it.
+	Trial *TrialReport `json:"trial,omitempty"`
 }
 
 // Pending is a release that asks for more than is granted.

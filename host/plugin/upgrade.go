@@ -22,6 +22,8 @@ type UpgradeOptions struct {
 	AcceptAll bool
 	// Config replaces the configuration; nil keeps it.
 	Config json.RawMessage
+	// Force upgrades although the new release breaks at recorded calls.
+	Force bool
 }
 
 // Upgrade brings an instance to another release of its plugin. Calls that run
@@ -40,7 +42,18 @@ func (h *House) Upgrade(ctx context.Context, c host.Caller, name string, src Sou
 		return Instance{}, err
 	}
 	detail := map[string]string{"version": b.Manifest.Version, "digest": b.Digest}
+	report, err := h.try(ctx, c, name, b)
+	if err != nil {
+		return Instance{}, err
+	}
+	if err := report.verdict(b.Manifest, o.Force); err != nil {
+		return Instance{}, err
+	}
+	if report != nil {
+		detail["trial"] = report.text()
+	}
 	var unused []string
+	var stale string
 	in, err := h.change(ctx, c, name, "upgrade", detail, func(ctx context.Context, q store.Querier, row *record.Instance, r *release) error {
 		if err := h.upgradable(row, r, b); err != nil {
 			return err
@@ -52,10 +65,16 @@ func (h *House) Upgrade(ctx context.Context, c host.Caller, name string, src Sou
 			return err
 		}
 		unused = row.Digests()
-		return upgradeRow(row, r.manifest, b, o)
+		if err := upgradeRow(row, r.manifest, b, o); err != nil || row.PendingDigest != "" {
+			return err
+		}
+		stale, err = h.keepTables(ctx, row)
+		return err
 	})
 	if err == nil {
 		h.discard(ctx, unused)
+		h.forgetTables(ctx, in.Tenant, in.ID, stale)
+		in.Trial = report
 	}
 	return in, err
 }
@@ -142,6 +161,7 @@ func (h *House) Rollback(ctx context.Context, c host.Caller, name string) (Insta
 
 func (h *House) rollback(ctx context.Context, c host.Caller, name string, detail map[string]string) (Instance, error) {
 	var unused []string
+	var stale string
 	in, err := h.change(ctx, c, name, "rollback", detail, func(ctx context.Context, q store.Querier, row *record.Instance, r *release) error {
 		unused = row.Digests()
 		if row.PendingDigest != "" {
@@ -162,10 +182,12 @@ func (h *House) rollback(ctx context.Context, c host.Caller, name string, detail
 		row.Grants, row.PreviousGrants = row.PreviousGrants, row.Grants
 		row.Config, row.PreviousConfig = row.PreviousConfig, row.Config
 		row.Halted, row.HaltReason, row.UpgradedAt = "", "", nil
-		return nil
+		stale, err = h.returnTables(ctx, row)
+		return err
 	})
 	if err == nil {
 		h.discard(ctx, unused)
+		h.forgetTables(ctx, in.Tenant, in.ID, stale)
 	}
 	return in, err
 }

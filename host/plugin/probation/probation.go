@@ -51,6 +51,8 @@ type record struct {
 	before float64
 }
 
+var _ plugin.Observer = (*Watch)(nil)
+
 // New returns a watch.
 func New(s Settings) *Watch {
 	if s.For <= 0 {
@@ -69,7 +71,7 @@ func New(s Settings) *Watch {
 }
 
 // Begin looks at how the call ends.
-func (w *Watch) Begin(_ context.Context, _ host.Caller, in *plugin.Instance, _ *pluginv1.Call, _ *plugin.Work) func(plugin.Outcome, error) {
+func (w *Watch) Begin(_ context.Context, _ host.Caller, in *plugin.Instance, _ *plugin.Work) func(plugin.Outcome, error) {
 	return func(o plugin.Outcome, err error) {
 		if reason := w.note(in, blamed(o, err)); reason != "" && w.s.Rollback != nil {
 			go w.s.Rollback(context.Background(), *in, reason)

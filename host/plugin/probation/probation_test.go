@@ -57,10 +57,10 @@ func TestWatch(t *testing.T) {
 					d.err = host.Errorf(host.CodePluginTrap, "boom")
 				}
 				for range d.good {
-					w.Begin(t.Context(), host.Caller{}, in, nil, nil)(plugin.Outcome{}, nil)
+					w.Begin(t.Context(), host.Caller{}, in, nil)(plugin.Outcome{}, nil)
 				}
 				for range d.failed {
-					w.Begin(t.Context(), host.Caller{}, in, nil, nil)(plugin.Outcome{}, d.err)
+					w.Begin(t.Context(), host.Caller{}, in, nil)(plugin.Outcome{}, d.err)
 				}
 			}
 			if c.rolls {

@@ -50,6 +50,8 @@ type Recorder struct {
 	once  sync.Once
 }
 
+var _ plugin.Observer = (*Recorder)(nil)
+
 // pace is how often calls of one instance are recorded.
 type pace struct {
 	calls atomic.Uint64
@@ -91,7 +93,7 @@ func (r *Recorder) Close() {
 
 // Begin decides whether a call is recorded. It costs two atomic operations
 // where it is not.
-func (r *Recorder) Begin(_ context.Context, _ host.Caller, in *plugin.Instance, call *pluginv1.Call, w *plugin.Work) func(plugin.Outcome, error) {
+func (r *Recorder) Begin(_ context.Context, _ host.Caller, in *plugin.Instance, w *plugin.Work) func(plugin.Outcome, error) {
 	if in.Manifest == nil || in.Manifest.Runtime != manifestv1.RuntimeWASM {
 		return nil // a process reads clocks of its own
 	}

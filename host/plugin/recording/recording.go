@@ -85,6 +85,7 @@ type Limits struct {
 	HostCalls     int64 `json:"hostCalls"`
 	HostBytes     int64 `json:"hostBytes"`
 	Fuel          int64 `json:"fuel"`
+	LogBytes      int   `json:"logBytes"`
 }
 
 // Failure is how the sandbox ended, where it did not answer.
@@ -103,12 +104,12 @@ type Usage struct {
 // limitsOf keeps the part of the limits that decides an outcome.
 func limitsOf(l plugin.Limits) Limits {
 	return Limits{TimeoutMillis: l.Timeout.Milliseconds(), Memory: l.Memory, Input: l.Input, Output: l.Output,
-		HostCalls: l.HostCalls, HostBytes: l.HostBytes, Fuel: l.Fuel}
+		HostCalls: l.HostCalls, HostBytes: l.HostBytes, Fuel: l.Fuel, LogBytes: l.LogBytes}
 }
 
 func (l Limits) limits() plugin.Limits {
 	return plugin.Limits{Timeout: time.Duration(l.TimeoutMillis) * time.Millisecond, Memory: l.Memory, Input: l.Input,
-		Output: l.Output, HostCalls: l.HostCalls, HostBytes: l.HostBytes, Fuel: l.Fuel}
+		Output: l.Output, HostCalls: l.HostCalls, HostBytes: l.HostBytes, Fuel: l.Fuel, LogBytes: l.LogBytes}
 }
 
 // Module returns the code that came with an exported recording, nil if none did.
@@ -200,7 +201,7 @@ func (r *Recording) check() error {
 		return broken("limits.timeoutMillis must be between 1 and %d", maxTimeout.Milliseconds())
 	case l.Memory <= 0 || l.Memory > maxMemory || l.Output <= 0 || l.Output > maxMemory || l.Input <= 0 || l.Input > maxMemory:
 		return broken("its limits of memory, input and output must be between 1 and %d bytes", maxMemory)
-	case l.Fuel < 0 || l.Fuel > maxFuel || l.HostCalls < 0 || l.HostBytes < 0:
+	case l.Fuel < 0 || l.Fuel > maxFuel || l.HostCalls < 0 || l.HostBytes < 0 || l.LogBytes < 0 || l.LogBytes > maxMemory:
 		return broken("its limits of fuel and host calls are out of range")
 	case len(r.Host) > maxCount || len(r.Walltime) > maxCount || len(r.Nanotime) > maxCount:
 		return broken("it holds more than %d answers or clock readings", maxCount)

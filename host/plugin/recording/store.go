@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -111,16 +110,10 @@ func sealName(instance, id string) string { return "recording/" + instance + "/"
 func (s *Store) Save(ctx context.Context, t host.TenantID, instance string, r *Recording, rule Rule) (string, error) {
 	kept := *r
 	kept.ID, kept.Code = host.NewID("rec"), nil
-	raw, err := json.Marshal(&kept)
-	if err != nil {
-		return "", fmt.Errorf("writing the recording: %w", err)
-	}
-	if len(raw) > 2*MaxBytes {
-		return "", host.Errorf(host.CodeTooLarge, "the recording has %d bytes, at most %d are kept", len(raw), 2*MaxBytes)
-	}
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	if _, err = z.Write(raw); err == nil {
+	err := kept.Write(z)
+	if err == nil {
 		err = z.Close()
 	}
 	if err != nil {
@@ -199,7 +192,7 @@ func (s *Store) Get(ctx context.Context, t host.TenantID, instance, id string) (
 	if err != nil {
 		return nil, fmt.Errorf("unpacking the recording: %w", err)
 	}
-	raw, err := io.ReadAll(io.LimitReader(z, 2*MaxBytes+1))
+	raw, err := io.ReadAll(io.LimitReader(z, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("unpacking the recording: %w", err)
 	}
