@@ -122,9 +122,6 @@ func (m *meter) open(limit int64) {
 
 // more is called when the fuel is below zero; it returns the new fuel.
 func (m *meter) more(left int64, look func()) int64 {
-	if left == rewrite.StackOverflow {
-		panic(&kernel.Fault{Kind: kernel.Stack})
-	}
 	m.total = m.granted - left
 	if m.limit > 0 && m.total > m.limit {
 		panic(m.over())
