@@ -18,7 +18,7 @@ import (
 // TestHostileGuests: whatever a guest does costs that call a clear answer.
 func TestHostileGuests(t *testing.T) {
 	s := newStage(t, func(set *plugin.Settings) { set.Breaker.Least = 1000 })
-	s.install(t, museum(t, "1.0.0", "limits: {timeout: 2s, memory: 32MiB, output: 1MiB}\n"), plugin.InstallOptions{Enable: true})
+	s.install(t, museum(t, "1.0.0", "limits: {timeout: 2s, memory: 32MiB, output: 1MiB, fuel: 300000000}\n"), plugin.InstallOptions{Enable: true})
 	eventually(t, "the museum is compiled", func() bool {
 		in, err := s.house.Get(t.Context(), s.admin(), "museum")
 		return err == nil && in.State == plugin.StateActive
@@ -29,7 +29,7 @@ func TestHostileGuests(t *testing.T) {
 		code host.Code
 		says string
 	}{
-		{"loop", nil, host.CodePluginTimeout, "2s"},
+		{"loop", nil, host.CodePluginFuel, "300004000 units of fuel"},
 		{"flood", 2 << 20, host.CodePluginOutput, "1MiB"},
 		{"panic", nil, host.CodePluginTrap, "on fire"},
 		{"junk", nil, host.CodePluginOutput, "not the JSON"},

@@ -101,6 +101,8 @@ type stage struct {
 	data   string
 	cache  string
 	set    func(*plugin.Settings)
+	// script, where set, takes the place of the wasm runtime.
+	script *script
 }
 
 // newStage opens a house over an own database.
@@ -159,9 +161,13 @@ func (s *stage) make(t testing.TB, data string) *plugin.House { return s.makeWit
 
 func (s *stage) makeWith(t testing.TB, data string, audit host.Auditor) *plugin.House {
 	t.Helper()
-	runtime, err := wasm.New(wasm.Settings{CacheDir: s.cache})
-	if err != nil {
-		t.Fatal(err)
+	var runtime plugin.Runtime = s.script
+	if s.script == nil {
+		sandboxes, err := wasm.New(wasm.Settings{CacheDir: s.cache})
+		if err != nil {
+			t.Fatal(err)
+		}
+		runtime = sandboxes
 	}
 	settings := plugin.Settings{
 		DataDir: data, LocalPaths: true, Poll: 20 * time.Millisecond, CompileWait: 3 * time.Minute,
