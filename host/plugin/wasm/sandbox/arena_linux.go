@@ -98,6 +98,9 @@ func (a *arena) open() error {
 		return os.NewSyscallError("mmap", err)
 	}
 	a.mem = mem
+	// Huge pages would make one written byte 2 MiB of private memory. Where
+	// there are none, this is refused, which is as good.
+	_ = unix.Madvise(mem, unix.MADV_NOHUGEPAGE)
 	n := len(a.image())
 	if n == 0 {
 		return nil
