@@ -17,24 +17,22 @@ func (m *Module) code() ([]byte, error) {
 }
 
 func (m *Module) meter() ([]byte, error) {
-	out := appendU32(nil, uint32(len(m.bodies)+1))
-	w := &meter{m: m, fuel: uint32(len(m.globals)), refuel: uint32(len(m.functions) + 1)}
+	out := appendU32(nil, uint32(len(m.bodies)+len(m.ownTypes())))
+	w := &meter{m: m, fuel: uint32(len(m.globals))}
 	for i := range m.bodies {
 		if err := w.function(&m.bodies[i]); err != nil {
 			return nil, fmt.Errorf("function %d: %w", m.imported+i, err)
 		}
 		out = appendBytes(out, w.out)
 	}
-	w.refueler()
-	return appendBytes(out, w.out), nil
+	return w.ownFunctions(out), nil
 }
 
 // meter writes functions anew.
 type meter struct {
-	m      *Module
-	fuel   uint32 // the global
-	refuel uint32 // the function that calls yield
-	out    []byte
+	m    *Module
+	fuel uint32 // the global
+	out  []byte
 
 	// Of the function that is written:
 	amount uint32 // a local: the size of a bulk operation
@@ -51,18 +49,14 @@ type label struct {
 	tight bool
 }
 
-// refueler writes the function that asks for fuel. It is one of ours, so that
-// the many places that call it stay small.
-func (w *meter) refueler() {
-	w.out = append(w.out[:0], 0, opGlobalGet)
-	w.out = appendU32(w.out, w.fuel)
-	w.out = appendU32(append(w.out, opCall), uint32(w.m.imported))
-	w.out = appendU32(append(w.out, opGlobalSet), w.fuel)
-	w.out = append(w.out, opEnd)
-}
-
 const (
+	opI32LeU        = 0x4d
+	opI32GtU        = 0x4b
+	opI32Add        = 0x6a
+	opI32Sub        = 0x6b
+	opI32Or         = 0x72
 	opI64LtS        = 0x53
+	opI64GtU        = 0x56
 	opI64GeS        = 0x59
 	opI64Add        = 0x7c
 	opI64Sub        = 0x7d
@@ -71,30 +65,25 @@ const (
 	opI64ExtendI32U = 0xad
 )
 
-// charge takes a constant cost.
+// charge takes a constant cost. Inside of tight loops the fuel is in a local as
+// well: a chain of loads and stores would be slower than such a loop.
 func (w *meter) charge(cost int64) {
-	if cost == 0 {
-		return
+	switch {
+	case cost == 0:
+	case w.tight > 0:
+		w.local(opLocalGet, w.cached).i64(cost).op(opI64Sub)
+		w.local(opLocalTee, w.cached).global(opGlobalSet, w.fuel)
+	default:
+		w.global(opGlobalGet, w.fuel).i64(cost).op(opI64Sub).global(opGlobalSet, w.fuel)
 	}
-	if w.tight > 0 {
-		w.out = appendU32(append(w.out, opLocalGet), w.cached)
-		w.out = appendSigned(append(w.out, opI64Const), cost)
-		w.out = appendU32(append(w.out, opI64Sub, opLocalTee), w.cached)
-		w.out = appendU32(append(w.out, opGlobalSet), w.fuel)
-		return
-	}
-	w.out = appendU32(append(w.out, opGlobalGet), w.fuel)
-	w.out = appendSigned(append(w.out, opI64Const), cost)
-	w.out = append(w.out, opI64Sub)
-	w.out = appendU32(append(w.out, opGlobalSet), w.fuel)
 }
 
-// look asks for fuel if there is none.
+// look asks for fuel if there is none. The code that is nearly always run comes
+// first: registers are given out for it, and what the call needs saved is saved
+// on its side.
 func (w *meter) look() {
-	w.out = appendU32(append(w.out, opGlobalGet), w.fuel)
-	w.out = append(w.out, opI64Const, 0, opI64GeS, opIf, blockEmpty, opElse)
-	w.out = appendU32(append(w.out, opCall), w.refuel)
-	w.out = append(w.out, opEnd)
+	w.global(opGlobalGet, w.fuel).i64(0).op(opI64GeS, opIf, blockEmpty, opElse)
+	w.index(opCall, w.m.own(ownRefuel)).op(opEnd)
 }
 
 // function writes a function.
@@ -158,7 +147,7 @@ func (w *meter) instruction(b *body, in *instruction, tight bool) {
 		top := w.labels[len(w.labels)-1]
 		w.labels = w.labels[:len(w.labels)-1]
 		for range top.wraps {
-			w.out = append(w.out, opEnd)
+			w.op(opEnd)
 		}
 		w.depth -= top.wraps
 		if top.tight {
@@ -175,12 +164,16 @@ func (w *meter) instruction(b *body, in *instruction, tight bool) {
 		w.out = appendU32(append(w.out, in.op), w.m.moved(in.index))
 	case opMemoryGrow:
 		w.heavy(opI64Shl, growShift)
-		w.out = append(w.out, same...)
+		w.op(same...)
 	default:
 		if in.bulk() {
 			w.heavy(opI64ShrU, bulkShift)
 		}
-		w.out = append(w.out, same...)
+		if in.op == opBulk && (in.sub == bulkMemoryCopy || in.sub == bulkMemoryFill) {
+			w.pieces(same, in.sub)
+			return
+		}
+		w.op(same...)
 	}
 }
 
@@ -201,31 +194,32 @@ func (w *meter) loop(same []byte, tight bool) {
 		return
 	}
 	if w.tight == 0 {
-		w.out = appendU32(append(w.out, opGlobalGet), w.fuel)
-		w.out = appendU32(append(w.out, opLocalSet), w.cached)
+		w.global(opGlobalGet, w.fuel).local(opLocalSet, w.cached)
 	}
-	w.out = append(w.out, same...)
-	w.out = appendU32(append(w.out, opLocalGet), w.cached)
-	w.out = append(w.out, opI64Const, 0, opI64GeS, opIf, blockEmpty, opElse)
-	w.out = appendU32(append(w.out, opCall), w.refuel)
-	w.out = appendU32(append(w.out, opGlobalGet), w.fuel)
-	w.out = appendU32(append(w.out, opLocalSet), w.cached)
-	w.out = append(w.out, opEnd)
-	w.out = append(w.out, same...)
+	w.op(same...).local(opLocalGet, w.cached).i64(0).op(opI64GeS, opIf, blockEmpty, opElse)
+	w.index(opCall, w.m.own(ownRefuel))
+	w.global(opGlobalGet, w.fuel).local(opLocalSet, w.cached).op(opEnd)
+	w.op(same...).local(opLocalGet, w.cached).i64(0).op(opI64LtS, opBrIf, 1)
 	w.labels = append(w.labels, label{level: w.depth + 1, wraps: 2, tight: true})
 	w.depth += 2
 	w.tight++
-	w.out = appendU32(append(w.out, opLocalGet), w.cached)
-	w.out = append(w.out, opI64Const, 0, opI64LtS, opBrIf, 1)
 }
 
 // heavy charges by the number on top of the stack and looks, before an
 // operation that takes time by that number.
 func (w *meter) heavy(shift, by byte) {
-	w.out = appendU32(append(w.out, opLocalTee), w.amount)
-	w.out = appendU32(append(w.out, opGlobalGet), w.fuel)
-	w.out = appendU32(append(w.out, opLocalGet), w.amount)
-	w.out = append(w.out, opI64ExtendI32U, opI64Const, by, shift, opI64Sub)
-	w.out = appendU32(append(w.out, opGlobalSet), w.fuel)
+	w.local(opLocalTee, w.amount).global(opGlobalGet, w.fuel).local(opLocalGet, w.amount)
+	w.op(opI64ExtendI32U).i64(int64(by)).op(shift, opI64Sub).global(opGlobalSet, w.fuel)
 	w.look()
+}
+
+// pieces does a bulk operation on memory, in pieces if it is large.
+func (w *meter) pieces(same []byte, sub uint32) {
+	own := uint32(ownCopy)
+	if sub == bulkMemoryFill {
+		own = ownFill
+	}
+	w.local(opLocalGet, w.amount).i32(bulkPiece).op(opI32GtU, opIf)
+	w.out = appendSigned(w.out, int64(len(w.m.types)+typeBulk))
+	w.index(opCall, w.m.own(own)).op(opElse).op(same...).op(opEnd)
 }

@@ -64,6 +64,9 @@ func (m *Module) plan(b *body) (*planner, error) {
 		frames: []frame{{op: opBlock, escape: never, alive: true}},
 		alive:  true, from: b.from, tight: map[int]bool{},
 	}
+	if frame := b.frame(); frame > largeFrame {
+		p.cost = frame
+	}
 	r := &reader{b: b.code, at: b.from}
 	var in instruction
 	for r.left() > 0 {

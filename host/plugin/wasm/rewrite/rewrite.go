@@ -124,7 +124,11 @@ type Module struct {
 	counted   int64  // what the data count section says, or -1
 	bodies    []body
 	refusals  map[string]bool
-	indirect  []int64 // by type: what light functions of it cost at most
+	shapes    map[string]uint32
+	canon     []uint32 // the first type of the same shape
+	indirect  []int64  // by type: what callers pay for functions of it at most
+
+	noted []*body // while functions are read: which one noted a callee last
 
 	once    sync.Once
 	metered []byte // the code section
@@ -145,6 +149,8 @@ type global struct {
 
 type signature struct{ params, results []byte }
 
+func (s signature) key() string { return string(s.params) + ">" + string(s.results) }
+
 var (
 	errHeader  = errors.New("it does not begin as a WebAssembly module does")
 	errVersion = errors.New("it is a WebAssembly component or of an unknown version; a core module is needed")
@@ -160,13 +166,14 @@ func Parse(code []byte) (*Module, error) {
 	if !bytes.Equal(code[4:8], []byte{1, 0, 0, 0}) {
 		return nil, errVersion
 	}
-	m := &Module{start: -1, counted: -1, refusals: map[string]bool{}}
+	m := &Module{start: -1, counted: -1, refusals: map[string]bool{}, shapes: map[string]uint32{}}
 	if err := m.sections(&reader{b: code, at: 8}); err != nil {
 		return nil, err
 	}
 	if err := m.consistent(); err != nil {
 		return nil, err
 	}
+	m.noted = make([]*body, len(m.functions))
 	effort := 0
 	for i := range m.bodies {
 		b := &m.bodies[i]
@@ -177,6 +184,7 @@ func Parse(code []byte) (*Module, error) {
 			return nil, errors.New("its functions have so many branches that compiling them would take minutes")
 		}
 	}
+	m.noted = nil
 	m.weigh()
 	return m, nil
 }

@@ -37,12 +37,15 @@ type body struct {
 	from     int    // where the instructions begin in code
 	branches int    // what makes the compiler's graph larger
 	bulk     int    // bulk operations
+	size     int    // instructions
 	loops    bool
-	calls    bool // indirect ones, or of imports
-	callees  []uint32
-	size     int  // instructions
-	light    bool // see calls.go
-	price    int64
+	calls    bool     // of imports
+	callees  []uint32 // of its own
+	indirect bool     // calls through tables
+
+	// What calls.go finds out: whether callers pay for it, and how much.
+	light bool
+	price int64
 }
 
 func (m *Module) refuse(why string) { m.refusals[why] = true }
@@ -158,13 +161,17 @@ func (m *Module) scanNames(b *body, in *instruction, depth int) error {
 			}
 		}
 	case opCall:
-		if int(in.index) >= m.imported {
-			b.callees = append(b.callees, in.index)
-		} else {
+		switch {
+		case int64(in.index) >= int64(len(m.functions)):
+			return exists(in.index, len(m.functions), "function")
+		case int(in.index) < m.imported:
 			b.calls = true
+		case m.noted[in.index] != b:
+			m.noted[in.index] = b
+			b.callees = append(b.callees, in.index)
 		}
-		return exists(in.index, len(m.functions), "function")
 	case opCallIndirect:
+		b.indirect = true
 		if err := exists(in.index, len(m.types), "type"); err != nil {
 			return err
 		}
@@ -194,8 +201,6 @@ func (m *Module) scanState(b *body, in *instruction) {
 		b.bulk++
 	case in.op == opLoop:
 		b.loops = true
-	case in.op == opCallIndirect:
-		b.calls = true
 	}
 	switch in.op {
 	case opTableSet:

@@ -121,7 +121,14 @@ func (m *Module) readType(s *reader) error {
 	if err != nil {
 		return err
 	}
-	m.types = append(m.types, signature{params, results})
+	kind := signature{params, results}
+	same := uint32(len(m.types))
+	if at, ok := m.shapes[kind.key()]; ok {
+		same = at
+	} else {
+		m.shapes[kind.key()] = same
+	}
+	m.types, m.canon = append(m.types, kind), append(m.canon, same)
 	return nil
 }
 
@@ -355,10 +362,10 @@ func (m *Module) constant(s *reader) ([]byte, error) {
 			if f, err = s.u32(); err == nil && int(f) >= len(m.functions) {
 				err = errors.New("a constant uses a function that does not exist")
 			}
-			out = appendU32(append(out, opRefFunc), m.moved(f))
 			if err != nil {
 				return nil, err
 			}
+			out = appendU32(append(out, opRefFunc), m.moved(f))
 			continue
 		default:
 			err = errInstruction

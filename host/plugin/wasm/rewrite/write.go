@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -94,13 +95,14 @@ func (m *Module) write(v variant) ([]byte, error) {
 }
 
 func (m *Module) writeTypes() []byte {
-	out := appendU32(nil, uint32(len(m.types)+2))
+	out := appendU32(nil, uint32(len(m.types)+typeCount))
 	for _, t := range m.types {
 		out = appendBytes(append(out, 0x60), t.params)
 		out = appendBytes(out, t.results)
 	}
-	out = append(out, 0x60, 1, I64, 1, I64) // yield
-	return append(out, 0x60, 0, 0)          // the refueler
+	out = append(out, 0x60, 1, I64, 1, I64)         // typeYield
+	out = append(out, 0x60, 0, 0)                   // typePlain
+	return append(out, 0x60, 3, I32, I32, I32, 0x0) // typeBulk
 }
 
 func (m *Module) writeImports() []byte {
@@ -111,15 +113,16 @@ func (m *Module) writeImports() []byte {
 		out = append(out, i.kind...)
 	}
 	out = appendString(appendString(out, YieldModule), YieldName)
-	return appendU32(append(out, KindFunction), uint32(len(m.types)))
+	return appendU32(append(out, KindFunction), uint32(len(m.types)+typeYield))
 }
 
 func (m *Module) writeFunctions() []byte {
-	out := appendU32(nil, uint32(len(m.bodies)+1))
-	for _, t := range m.functions[m.imported:] {
+	kinds := append(slices.Clone(m.functions[m.imported:]), m.ownTypes()...)
+	out := appendU32(nil, uint32(len(kinds)))
+	for _, t := range kinds {
 		out = appendU32(out, t)
 	}
-	return appendU32(out, uint32(len(m.types)+1))
+	return out
 }
 
 func (m *Module) writeMemory(v variant) []byte {
