@@ -300,7 +300,7 @@ func TestStackOverflowIsBounded(t *testing.T) {
 func TestReentrancy(t *testing.T) {
 	for _, path := range paths() {
 		t.Run(path, func(t *testing.T) {
-			m := compile(t, open(t, path), runtimetest.Museum(t))
+			m := museum(t, path)
 			depth := 0
 			var call func() (plugin.Outcome, error)
 			call = func() (plugin.Outcome, error) {

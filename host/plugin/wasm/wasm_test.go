@@ -3,6 +3,8 @@ package wasm
 import (
 	"bytes"
 	"context"
+	"os"
+	"sync"
 	"testing"
 
 	"github.com/callboard-dev/callboard/host/plugin"
@@ -68,4 +70,29 @@ func compile(t testing.TB, r *Runtime, code []byte) plugin.Module {
 		}
 	})
 	return m
+}
+
+// shared is a folder in which the tests of a binary keep what they compile.
+var shared = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "callboard-wasm-") })
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := shared(); err == nil {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// museum compiles the museum, or loads what another test compiled.
+func museum(t testing.TB, path string) plugin.Module {
+	t.Helper()
+	dir, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := New(Settings{CacheDir: dir, Key: key, Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compile(t, r, runtimetest.Museum(t))
 }
