@@ -7,6 +7,7 @@ require (
 	github.com/alexedwards/argon2id v1.0.0
 	github.com/callboard-dev/callboard/schemas v0.1.0
 	github.com/callboard-dev/callboard/sdk v0.1.0
+	github.com/callboard-dev/callboard/sdk/process v0.1.0
 	github.com/danielgtaylor/huma/v2 v2.37.2
 	github.com/extism/go-sdk v1.7.1
 	github.com/go-git/go-git/v5 v5.19.3
@@ -144,6 +145,7 @@ require (
 replace (
 	github.com/callboard-dev/callboard/schemas => ./schemas
 	github.com/callboard-dev/callboard/sdk => ./sdk
+	github.com/callboard-dev/callboard/sdk/process => ./sdk/process
 )
 
 tool (

@@ -4,14 +4,17 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 )
 
-// Built is a guest that was built.
+// Built is a guest or a program that was built.
 type Built struct {
 	File   string // where it is
 	Size   int64  // bytes
@@ -32,6 +35,42 @@ func (w *Workspace) command(ctx context.Context, verb string, args ...string) *e
 // gives the same bytes, whatever the folder is called. What the go command
 // says goes to output.
 func (w *Workspace) Build(ctx context.Context, file string, output io.Writer) (Built, error) {
+	return w.build(ctx, file, output, 0o644, []string{"GOOS=wasip1", "GOARCH=wasm"}, func(string) ([]string, error) {
+		return []string{"-buildmode=c-shared"}, nil
+	})
+}
+
+// BuildProgram compiles the plugin to a program for a platform, "linux/amd64",
+// as Build does. The program imports the package adds, which the source need
+// not name.
+func (w *Workspace) BuildProgram(ctx context.Context, file, platform, adds string, output io.Writer) (Built, error) {
+	system, arch, ok := strings.Cut(platform, "/")
+	if !ok {
+		return Built{}, fmt.Errorf("%q is not a platform like linux/amd64", platform)
+	}
+	return w.build(ctx, file, output, 0o755, []string{"GOOS=" + system, "GOARCH=" + arch}, func(temp string) ([]string, error) {
+		overlay, err := w.adding(temp, adds)
+		return []string{"-overlay=" + overlay}, err
+	})
+}
+
+// adding puts down a file that adds an import to the plugin, and the overlay
+// that puts it into the plugin's folder for one build. It returns the overlay.
+func (w *Workspace) adding(temp, path string) (string, error) {
+	source, overlay := filepath.Join(temp, "adds.go"), filepath.Join(temp, "overlay.json")
+	content, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(w.Dir, "callboard_adds.go"): source}})
+	if err == nil {
+		err = os.WriteFile(overlay, content, 0o600)
+	}
+	if err == nil {
+		err = os.WriteFile(source, []byte("package main\n\nimport _ "+strconv.Quote(path)+"\n"), 0o600)
+	}
+	return overlay, err
+}
+
+// build runs go build into a folder of its own beside file, and puts what it
+// made in place. More returns further flags; it may put files into the folder.
+func (w *Workspace) build(ctx context.Context, file string, output io.Writer, mode os.FileMode, env []string, more func(temp string) ([]string, error)) (Built, error) {
 	// The go command runs in the plugin's folder, so a relative name would
 	// mean another place there.
 	file, err := filepath.Abs(file)
@@ -46,9 +85,13 @@ func (w *Workspace) Build(ctx context.Context, file string, output io.Writer) (B
 		return Built{}, err
 	}
 	defer os.RemoveAll(temp)
+	flags, err := more(temp)
+	if err != nil {
+		return Built{}, err
+	}
 	fresh := filepath.Join(temp, filepath.Base(file))
-	cmd := w.command(ctx, "build", "-trimpath", "-buildvcs=false", "-buildmode=c-shared", "-ldflags=-s -w", "-o", fresh, ".")
-	cmd.Env = append(cmd.Env, "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	cmd := w.command(ctx, "build", append(flags, "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", fresh, ".")...)
+	cmd.Env = append(append(cmd.Env, env...), "CGO_ENABLED=0")
 	cmd.Stdout, cmd.Stderr = output, output
 	if err := cmd.Run(); err != nil {
 		return Built{}, fmt.Errorf("go build: %w", err)
@@ -57,7 +100,7 @@ func (w *Workspace) Build(ctx context.Context, file string, output io.Writer) (B
 	if err != nil {
 		return Built{}, fmt.Errorf("the go command built no program: is %s a main package? %w", w.Dir, err)
 	}
-	if err := os.Chmod(fresh, 0o644); err != nil {
+	if err := os.Chmod(fresh, mode); err != nil {
 		return Built{}, err
 	}
 	if err := os.Rename(fresh, file); err != nil {

@@ -17,7 +17,9 @@ import (
 
 	"github.com/callboard-dev/callboard/registry/modsource"
 	"github.com/callboard-dev/callboard/schemas"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	"github.com/callboard-dev/callboard/sdk"
+	"github.com/callboard-dev/callboard/sdk/process"
 )
 
 // baseVersion is what the digests of the served modules are added to.
@@ -46,12 +48,17 @@ func Commands(s Settings) []*cobra.Command {
 	}
 }
 
-// source returns the modules that this binary carries.
-func source() (*modsource.Source, error) {
-	return modsource.New(
-		modsource.Module{Path: schemas.ModulePath, Base: baseVersion, Files: schemas.Source},
-		modsource.Module{Path: sdk.ModulePath, Base: baseVersion, Files: sdk.Source},
-	)
+// source returns the modules that this binary carries, and those besides that
+// a plugin of the runtime needs.
+func source(runtime string) (*modsource.Source, error) {
+	modules := []modsource.Module{
+		{Path: schemas.ModulePath, Base: baseVersion, Files: schemas.Source},
+		{Path: sdk.ModulePath, Base: baseVersion, Files: sdk.Source},
+	}
+	if runtime == manifestv1.RuntimeProcess {
+		modules = append(modules, modsource.Module{Path: process.ModulePath, Base: baseVersion, Files: process.Source})
+	}
+	return modsource.New(modules...)
 }
 
 // cacheDir returns where module sources are kept.
@@ -64,8 +71,8 @@ func (s Settings) cacheDir() (string, error) {
 
 // open prepares the go command for a plugin's folder and tells the author what
 // there is to know.
-func (s Settings) open(cmd *cobra.Command, dir string) (*modsource.Workspace, error) {
-	modules, err := source()
+func (s Settings) open(cmd *cobra.Command, dir, runtime string) (*modsource.Workspace, error) {
+	modules, err := source(runtime)
 	if err != nil {
 		return nil, err
 	}

@@ -1,28 +1,27 @@
 package author
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	"github.com/callboard-dev/callboard/registry/modsource"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+	"github.com/callboard-dev/callboard/sdk/process"
 )
-
-// defaultMain is the code's file where the manifest names none.
-const defaultMain = "plugin.wasm"
 
 // newBuildCommand returns "plugin build".
 func newBuildCommand(s Settings) *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "build [DIR]",
-		Short: "Compile a plugin to WebAssembly",
+		Short: "Compile a plugin to WebAssembly, or to programs",
 		Long: "Compiles the plugin in DIR (the current folder if none) with the Go toolchain on PATH and puts the guest\n" +
-			"where plugin.yaml names it. The same source gives the same bytes.",
+			"where plugin.yaml names it; a plugin with runtime: process becomes a program for each of its platforms.\n" +
+			"The same source gives the same bytes.",
 		Example: "  callboard plugin build\n  callboard plugin build ./deploy-board --output json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -30,11 +29,7 @@ func newBuildCommand(s Settings) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.report(cmd, struct {
-				File   string `json:"file"`
-				Size   int64  `json:"size"`
-				Digest string `json:"digest"`
-			}(built), fmt.Sprintf("%s  %s  %s\n", built.File, sizeText(built.Size), built.Digest))
+			return s.reportBuilt(cmd, built)
 		},
 	}
 	cmd.Flags().StringVar(&file, "out", "", "write the guest to this file instead of the one that plugin.yaml names")
@@ -42,38 +37,69 @@ func newBuildCommand(s Settings) *cobra.Command {
 	return cmd
 }
 
-// build compiles the plugin in dir to file; empty means where plugin.yaml says.
-func (s Settings) build(cmd *cobra.Command, dir, file string) (modsource.Built, error) {
-	m, err := manifest.Peek(dir)
-	if err != nil {
-		return modsource.Built{}, err
+// reportBuilt prints the one guest, or the list of programs.
+func (s Settings) reportBuilt(cmd *cobra.Command, built []modsource.Built) error {
+	type item struct {
+		File   string `json:"file"`
+		Size   int64  `json:"size"`
+		Digest string `json:"digest"`
 	}
-	if m.Runtime != manifestv1.RuntimeWASM {
-		return modsource.Built{}, host.Errorf(host.CodeInvalid, "plugin build makes WebAssembly guests, and this plugin's runtime is %q", m.Runtime).
-			At(filepath.Join(dir, manifestv1.FileName))
+	var items []item
+	text := ""
+	for _, b := range built {
+		items = append(items, item(b))
+		text += fmt.Sprintf("%s  %s  %s\n", b.File, sizeText(b.Size), b.Digest)
 	}
-	w, err := s.open(cmd, dir)
-	if err != nil {
-		return modsource.Built{}, err
+	if len(items) == 1 {
+		return s.report(cmd, items[0], text)
 	}
-	if file == "" {
-		file = filepath.Join(dir, mainFile(m))
-	} else {
-		file = s.path(file)
-	}
-	built, err := w.Build(cmd.Context(), file, cmd.ErrOrStderr())
-	if closeErr := w.Close(); err == nil {
-		err = closeErr
-	}
-	return built, err
+	return s.report(cmd, struct {
+		Items []item `json:"items"`
+	}{items}, text)
 }
 
-// mainFile returns the code's file, relative to the manifest.
-func mainFile(m *manifestv1.Manifest) string {
-	if m.Main == "" {
-		return defaultMain
+// build compiles the plugin in dir to file; empty means where plugin.yaml says.
+func (s Settings) build(cmd *cobra.Command, dir, file string) (built []modsource.Built, err error) {
+	m, err := manifest.Peek(dir)
+	if err != nil {
+		return nil, err
 	}
-	return filepath.FromSlash(m.Main)
+	files := manifest.CodeFiles(m)
+	if file != "" && len(files) > 1 {
+		return nil, s.Usage(fmt.Errorf("--out names one file, and this plugin has a program for each of %d platforms", len(files)))
+	}
+	w, err := s.open(cmd, dir, m.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	for _, f := range files {
+		to := s.path(file)
+		if file == "" {
+			to = filepath.Join(dir, filepath.FromSlash(f.Name))
+		}
+		var b modsource.Built
+		if f.Platform == "" {
+			b, err = w.Build(cmd.Context(), to, cmd.ErrOrStderr())
+		} else {
+			b, err = w.BuildProgram(cmd.Context(), to, f.Platform, process.ModulePath, cmd.ErrOrStderr())
+		}
+		if err != nil {
+			return nil, err
+		}
+		built = append(built, b)
+	}
+	return built, nil
+}
+
+// isBuilt says whether all files of the code are there.
+func isBuilt(dir string, m *manifestv1.Manifest) bool {
+	for _, f := range manifest.CodeFiles(m) {
+		if !exists(filepath.Join(dir, filepath.FromSlash(f.Name))) {
+			return false
+		}
+	}
+	return true
 }
 
 // hasGo says whether there is Go code in dir, so that it can be built.

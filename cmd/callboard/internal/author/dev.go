@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,7 +108,7 @@ func stateOf(dir string) (string, error) {
 			}
 			return nil
 		}
-		if ext := filepath.Ext(name); ext == ".wasm" || ext == ".tar" || strings.HasPrefix(name, ".") {
+		if ext := filepath.Ext(name); ext == ".wasm" || ext == ".tar" || strings.HasPrefix(name, ".") || isProgram(name) {
 			return nil
 		}
 		info, err := entry.Info()
@@ -118,6 +119,13 @@ func stateOf(dir string) (string, error) {
 		return nil
 	})
 	return b.String(), err
+}
+
+// isProgram says whether a file is named as a build names a program.
+func isProgram(name string) bool {
+	return slices.ContainsFunc(manifest.Platforms(), func(p string) bool {
+		return strings.HasSuffix(name, "-"+strings.ReplaceAll(p, "/", "-"))
+	})
 }
 
 // ship builds the plugin and brings it to the server.

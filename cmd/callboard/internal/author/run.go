@@ -104,7 +104,7 @@ func (s Settings) run(cmd *cobra.Command, dir string, t trial) (err error) {
 	if err != nil {
 		return err
 	}
-	runtime, err := s.openRuntime()
+	runtime, err := s.runtimeOf(bundle.Manifest)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	"github.com/callboard-dev/callboard/host/plugin/process"
 	"github.com/callboard-dev/callboard/host/plugin/wasm"
 	"github.com/callboard-dev/callboard/host/plugin/wasm/vault"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
@@ -26,6 +27,18 @@ const (
 	maxLogBytes    = 64 << 10
 )
 
+// runtimeOf returns the runtime of a plugin, with the author's own cache.
+func (s Settings) runtimeOf(m *manifestv1.Manifest) (plugin.Runtime, error) {
+	if m.Runtime != manifestv1.RuntimeProcess {
+		return s.openRuntime()
+	}
+	cache, err := s.cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	return process.New(process.Settings{Dir: filepath.Join(cache, "programs")})
+}
+
 // openRuntime returns the runtime of WebAssembly guests, with the author's own
 // cache of compiled code.
 func (s Settings) openRuntime() (*wasm.Runtime, error) {
@@ -42,10 +55,7 @@ func (s Settings) openRuntime() (*wasm.Runtime, error) {
 
 // checkCode looks at the guest without running it.
 func (s Settings) checkCode(ctx context.Context, bundle *manifest.Bundle) (err error) {
-	if bundle.Manifest.Runtime != manifestv1.RuntimeWASM {
-		return nil
-	}
-	runtime, err := s.openRuntime()
+	runtime, err := s.runtimeOf(bundle.Manifest)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package author
 
 import (
 	"github.com/spf13/cobra"
+
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
 
 // newTestCommand returns "plugin test".
@@ -24,7 +26,7 @@ func newTestCommand(s Settings) *cobra.Command {
 			if at := cmd.ArgsLenAtDash(); at >= 0 {
 				own, flags = args[:at], args[at:]
 			}
-			w, err := s.open(cmd, s.folder(own))
+			w, err := s.open(cmd, s.folder(own), manifestv1.RuntimeWASM)
 			if err != nil {
 				return err
 			}

@@ -3,7 +3,6 @@ package author
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,7 +68,7 @@ func (s Settings) validate(cmd *cobra.Command, path string) (valid, error) {
 		if err != nil {
 			return valid{}, err
 		}
-		if !exists(filepath.Join(path, mainFile(m))) {
+		if !isBuilt(path, m) {
 			return summary(m), nil
 		}
 	}
