@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -178,6 +179,23 @@ func (a *arena) purge() error {
 	a.touched = len(a.image())
 	a.written.forget()
 	return nil
+}
+
+// difference says where the memory is not the image, up to upTo where that is
+// behind it, or "".
+func (a *arena) difference(upTo int) string {
+	image := a.image()
+	var zeros [page]byte
+	for at := 0; at < max(upTo, len(image)); at += page {
+		want := zeros[:]
+		if at < len(image) {
+			want = image[at : at+page]
+		}
+		if !bytes.Equal(a.mem[at:at+page], want) {
+			return fmt.Sprintf("the page at %#x differs", at)
+		}
+	}
+	return ""
 }
 
 // pristine is an image's memory: a sealed file that lives in memory alone.

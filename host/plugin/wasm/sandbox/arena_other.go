@@ -40,6 +40,7 @@ type arena struct {
 	reserve   int
 	size      int
 	peak      int
+	touched   int
 	limit     int64
 	shrinking bool
 	tally     tally
@@ -54,6 +55,8 @@ func (a *arena) begin(int64) {}
 func (a *arena) grown() bool { return false }
 
 func (a *arena) restore() error { return errNotHere }
+
+func (a *arena) difference(int) string { return "" }
 
 func (a *arena) purge() error { return errNotHere }
 

@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"math/rand/v2"
 	"runtime"
@@ -231,5 +232,33 @@ func TestTheCompareCanFail(t *testing.T) {
 				t.Errorf("only %d of %d compares noticed that pages were missed", noticed, calls)
 			}
 		})
+	}
+}
+
+// TestUncleanSandboxesAreThrownAway: the compare is part of the product.
+func TestUncleanSandboxesAreThrownAway(t *testing.T) {
+	if paths(t)[0] != PageScan {
+		t.Skip("there is no page-scan here")
+	}
+	c := small(t, func(s *Settings) { s.CompareEvery = 5 })
+	b, err := c.Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.memory.written.blind = true
+	for n := range 10 {
+		j := act("echo", strings.Repeat("x", 10_000))
+		out, _, err := b.Invoke(t.Context(), &j)
+		if err == nil {
+			continue
+		}
+		if n != 4 || !errors.Is(err, ErrUnclean) || out != nil {
+			t.Errorf("call %d answered %q, %v", n, out, err)
+		}
+		break
+	}
+	b.Release()
+	if open, _, lost := c.Size(); open != 0 || lost != 1 {
+		t.Errorf("%d sandboxes are open, %d were lost", open, lost)
 	}
 }

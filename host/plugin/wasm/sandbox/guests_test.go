@@ -3,10 +3,8 @@
 package sandbox
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"testing"
 	"time"
 
@@ -132,35 +130,4 @@ func must(t testing.TB, c *Code, j Job) string {
 		t.Fatalf("calling with %s: %v", j.Input, err)
 	}
 	return string(out)
-}
-
-// zeros is a page that nobody wrote to.
-var zeros [page]byte
-
-// difference says in what a sandbox is not its image, or "". It compares all of
-// its memory, and what lies behind it up to upTo.
-func (b *Sandbox) difference(upTo int) string {
-	for i, g := range b.globals {
-		if v := g.at.Get(); v != g.value {
-			return fmt.Sprintf("global %d is %#x, not %#x", i, v, g.value)
-		}
-	}
-	image := b.memory.image()
-	if m := b.module.Memory(); m != nil && int(m.Size()) != len(image) {
-		return fmt.Sprintf("the memory has %d bytes, not %d", m.Size(), len(image))
-	}
-	for at := 0; at < max(upTo, len(image)); at += page {
-		p, want := b.memory.mem[at:at+page], zeros[:]
-		if at < len(image) {
-			want = image[at : at+page]
-		}
-		if !bytes.Equal(p, want) {
-			for i := range p {
-				if p[i] != want[i] {
-					return fmt.Sprintf("the byte at %#x is %#x, not %#x", at+i, p[i], want[i])
-				}
-			}
-		}
-	}
-	return ""
 }

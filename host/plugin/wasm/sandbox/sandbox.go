@@ -80,8 +80,9 @@ type Sandbox struct {
 	running api.Function // what is called now
 	// dirty is set while a call runs; a sandbox that stays so is not used again.
 	dirty bool
-	// rested is for how many periods it was not used.
-	rested int
+	// rested is for how many periods it was not used, calls how many it served
+	// since all of it was compared.
+	rested, calls int
 }
 
 // global is one mutable global and what it is in the image.
@@ -179,8 +180,44 @@ func (b *Sandbox) left() int64 {
 	return int64(b.fuel.Get())
 }
 
-// reset makes the sandbox equal to its image.
+// ErrUnclean means that a sandbox was not its image after it was restored. That
+// is a defect of this package or of the system, and what other calls saw since
+// the last compare cannot be told.
+var ErrUnclean = errors.New("something of a call was left in its sandbox")
+
+// reset makes the sandbox equal to its image, and now and then compares it.
 func (b *Sandbox) reset() error {
+	if err := b.restore(); err != nil {
+		return err
+	}
+	if b.calls++; b.calls < b.code.settings.CompareEvery {
+		return nil
+	}
+	b.calls = 0
+	if d := b.difference(b.memory.touched); d != "" {
+		return fmt.Errorf("%w: %s", ErrUnclean, d)
+	}
+	return nil
+}
+
+// difference says in what the sandbox is not its image, or "". It compares all
+// globals, all memory, and what lies behind it up to upTo. It does not say what
+// is there: that may be a secret.
+func (b *Sandbox) difference(upTo int) string {
+	for i, g := range b.globals {
+		if g.at.Get() != g.value {
+			return fmt.Sprintf("global %d differs", i)
+		}
+	}
+	image := b.memory.image()
+	if m := b.module.Memory(); m != nil && int(m.Size()) != len(image) {
+		return fmt.Sprintf("the memory has %d bytes, not %d", m.Size(), len(image))
+	}
+	return b.memory.difference(upTo)
+}
+
+// restore sets globals, size and memory back.
+func (b *Sandbox) restore() error {
 	for i := range b.globals {
 		b.globals[i].at.Set(b.globals[i].value)
 	}
