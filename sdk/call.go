@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"path"
 	"runtime"
@@ -154,6 +155,10 @@ type Attached struct {
 	Data []byte
 }
 
+// Encoded is an answer that is the JSON of its capability's schema already. It
+// is for packages that offer something; handlers answer with values.
+type Encoded json.RawMessage
+
 // resultOf is what a handler's answer is on the wire.
 func resultOf(answer any, err error) plugin.Result {
 	if err != nil {
@@ -162,6 +167,10 @@ func resultOf(answer any, err error) plugin.Result {
 	var out plugin.Result
 	if attached, ok := answer.(Attached); ok {
 		answer, out.Data = attached.Body, attached.Data
+	}
+	if ready, ok := answer.(Encoded); ok {
+		out.Body = json.RawMessage(ready)
+		return out
 	}
 	if out.Body, err = codec.Marshal(answer); err != nil {
 		return plugin.Result{Error: toWire(Errorf(CodeInternal, "encoding the answer: %w", err))}

@@ -120,7 +120,7 @@ func Exchange(ctx context.Context, service, method string, in any, data []byte, 
 	if out == nil || len(result.Body) == 0 {
 		return result.Data, nil
 	}
-	if err := codec.Unmarshal(result.Body, out); err != nil {
+	if err := codec.UnmarshalTrusted(result.Body, out); err != nil {
 		return nil, Errorf(CodeInternal, "decoding the answer of %s: %w", service, err)
 	}
 	return result.Data, nil

@@ -278,6 +278,51 @@ func (r *reader) skip() {
 	}
 }
 
+// hop takes any value whose form is right: it looks for strings and brackets
+// alone.
+func (r *reader) hop() {
+	s, depth := r.s, 0
+	for i := r.i; i < len(s); i++ {
+		switch outside[s[i]] {
+		case ' ':
+			continue
+		case '"':
+			r.i = i
+			if r.pass(); r.err != nil {
+				return
+			}
+			i = r.i - 1
+		case '[':
+			depth++
+			continue
+		case ']':
+			if depth--; depth < 0 { // of what the value stands in
+				r.i = i
+				return
+			}
+		case ',':
+			if depth > 0 {
+				continue
+			}
+			r.i = i
+			return
+		}
+		if depth == 0 {
+			r.i = i + 1
+			return
+		}
+	}
+	r.i = len(s)
+	if depth > 0 {
+		r.want("a comma or a bracket")
+	}
+}
+
+// The classes of bytes outside of strings, one letter for each byte value.
+const outside = "                                " +
+	"  \"         ,                   " + "                           [ ]  " + "                           [ ]  " +
+	"                                                                " + "                                                                "
+
 func (r *reader) literal(w string) {
 	if !r.word(w) {
 		r.want("a value")

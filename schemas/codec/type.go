@@ -127,6 +127,10 @@ const (
 // New returns a new T.
 func New[T any]() unsafe.Pointer { return unsafe.Pointer(new(T)) }
 
+// few is for how many elements a slice has room at first: most lists are short,
+// and each step of growing costs more than the room.
+const few = 4
+
 // Slot returns the place of element n of the slice, which it makes longer by
 // one where n is its length. What is there is kept, as encoding/json keeps it.
 // A negative n makes the slice empty, not nil.
@@ -139,6 +143,8 @@ func Slot[T any](slice unsafe.Pointer, n int) unsafe.Pointer {
 	case n < len(*s):
 	case n < cap(*s):
 		*s = (*s)[:n+1]
+	case n == 0:
+		*s = make([]T, 1, few)
 	default:
 		var zero T
 		*s = append(*s, zero)

@@ -50,19 +50,24 @@ func Handle(operationID string, h Handler) sdk.Option {
 // answer Out is encoded with status 200. A request without a body leaves In
 // at its zero value.
 func HandleJSON[In, Out any](operationID string, h func(ctx *sdk.Context, r Request, in In) (Out, error)) sdk.Option {
-	offer := Handle(operationID, func(ctx *sdk.Context, r Request) (Response, error) {
+	offer := sdk.Offer{Capability: v1.Name, Method: v1.MethodHandle, Name: operationID, Decode: decode}
+	if h == nil {
+		return offer
+	}
+	offer.Handle = func(ctx *sdk.Context, request any) (any, error) {
+		r := request.(Request)
 		var in In
 		if len(r.Body) > 0 {
 			if err := r.Decode(&in); err != nil {
-				return Response{}, err
+				return nil, err
 			}
 		}
 		out, err := h(ctx, r, in)
 		if err != nil {
-			return Response{}, err
+			return nil, err
 		}
-		return JSON(out)
-	}).(sdk.Offer)
+		return answered(out)
+	}
 	offer.Warm = func() {
 		var in In
 		var out Out
@@ -70,6 +75,18 @@ func HandleJSON[In, Out any](operationID string, h func(ctx *sdk.Context, r Requ
 		_ = codec.Unmarshal([]byte("{}"), &in)
 	}
 	return offer
+}
+
+// answered is the response of status 200 with the value as its body, written in
+// one go.
+func answered(body any) (sdk.Encoded, error) {
+	const usual = 1 << 10
+	out := append(make([]byte, 0, usual), `{"status":200,"body":`...)
+	out, err := codec.Append(out, body)
+	if err != nil {
+		return nil, sdk.Errorf(sdk.CodeInternal, "encoding the response: %w", err)
+	}
+	return append(out, '}'), nil
 }
 
 // Param returns a path parameter, or "".
@@ -109,7 +126,7 @@ func NoContent() (Response, error) { return Response{Status: 204}, nil }
 // decode reads a request and says which operation it asks for.
 func decode(body json.RawMessage) (string, any, error) {
 	var r v1.Request
-	if err := codec.Unmarshal(body, &r); err != nil {
+	if err := codec.UnmarshalTrusted(body, &r); err != nil {
 		return "", nil, err
 	}
 	return r.OperationID, Request(r), nil

@@ -171,6 +171,21 @@ func TestReadsWhatEncodingJSONReads(t *testing.T) {
 	}
 }
 
+func TestTrustedReadsWhatIsWellFormed(t *testing.T) {
+	for _, doc := range append(documents(), deep()...) {
+		if !json.Valid([]byte(doc)) {
+			_ = codec.UnmarshalTrusted([]byte(doc), new(sample.All)) // whatever it says, it ends
+			continue
+		}
+		var want, got sample.All
+		wantErr, err := codec.Unmarshal([]byte(doc), &want), codec.UnmarshalTrusted([]byte(doc), &got)
+		got.Doc, want.Doc = bytes.TrimSpace(got.Doc), bytes.TrimSpace(want.Doc)
+		if (err == nil) != (wantErr == nil) || err == nil && !reflect.DeepEqual(got, want) {
+			t.Errorf("reading %.200q gives\n%+v, %v; want\n%+v, %v", doc, got, err, want, wantErr)
+		}
+	}
+}
+
 // FuzzDifferential: both accept the same documents with the same meaning, and
 // what was read is written with the same bytes.
 func FuzzDifferential(f *testing.F) {
@@ -179,6 +194,7 @@ func FuzzDifferential(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		sameValue(t, doc)
+		_ = codec.UnmarshalTrusted(doc, new(sample.All)) // it must end
 		var all sample.All
 		if codec.Unmarshal(doc, &all) == nil {
 			sameText(t, all)
