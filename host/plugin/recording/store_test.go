@@ -77,26 +77,7 @@ func TestStore(t *testing.T) {
 				}
 			}
 		})
-		t.Run("ARuleCutsWhatIsThere", func(t *testing.T) {
-			if got, own, err := s.Rule(t.Context(), acme, "one"); err != nil || own || got != DefaultRule() {
-				t.Errorf("got %+v, %v, %v", got, own, err)
-			}
-			want := Rule{Sample: 0.25, Keep: time.Hour, Most: 1}
-			if err := s.SetRule(t.Context(), acme, "one", want); err != nil {
-				t.Fatal(err)
-			}
-			if got, own, err := s.Rule(t.Context(), acme, "one"); err != nil || !own || got != want {
-				t.Errorf("got %+v, %v, %v", got, own, err)
-			}
-			if list, err := s.List(t.Context(), acme, "one", "", 0); err != nil || len(list) != 1 {
-				t.Errorf("got %v, %v", list, err)
-			}
-			for _, bad := range []Rule{{Sample: 2, Keep: time.Hour, Most: 1}, {Sample: -1, Keep: time.Hour, Most: 1}, {Keep: time.Second, Most: 1}, {Keep: time.Hour}, {Keep: 1e6 * time.Hour, Most: 1}} {
-				if err := s.SetRule(t.Context(), acme, "one", bad); host.CodeOf(err) != host.CodeInvalid {
-					t.Errorf("%+v: %v", bad, err)
-				}
-			}
-		})
+		t.Run("ARuleCutsWhatIsThere", func(t *testing.T) { cutsByRule(t, s, acme) })
 		t.Run("OldOnesGo", func(t *testing.T) {
 			r := record(t, curious, work(`1`))
 			r.At = time.Now().UTC().Add(-2 * time.Hour)
@@ -118,4 +99,26 @@ func TestStore(t *testing.T) {
 			}
 		})
 	})
+}
+
+// cutsByRule sets the rule of an instance that has recordings.
+func cutsByRule(t *testing.T, s *Store, acme host.TenantID) {
+	if got, own, err := s.Rule(t.Context(), acme, "one"); err != nil || own || got != DefaultRule() {
+		t.Errorf("got %+v, %v, %v", got, own, err)
+	}
+	want := Rule{Sample: 0.25, Keep: time.Hour, Most: 1}
+	if err := s.SetRule(t.Context(), acme, "one", want); err != nil {
+		t.Fatal(err)
+	}
+	if got, own, err := s.Rule(t.Context(), acme, "one"); err != nil || !own || got != want {
+		t.Errorf("got %+v, %v, %v", got, own, err)
+	}
+	if list, err := s.List(t.Context(), acme, "one", "", 0); err != nil || len(list) != 1 {
+		t.Errorf("got %v, %v", list, err)
+	}
+	for _, bad := range []Rule{{Sample: 2, Keep: time.Hour, Most: 1}, {Sample: -1, Keep: time.Hour, Most: 1}, {Keep: time.Second, Most: 1}, {Keep: time.Hour}, {Keep: 1e6 * time.Hour, Most: 1}} {
+		if err := s.SetRule(t.Context(), acme, "one", bad); host.CodeOf(err) != host.CodeInvalid {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
 }
