@@ -16,6 +16,7 @@ import (
 	"github.com/callboard-dev/callboard/host/catalog/source"
 	"github.com/callboard-dev/callboard/host/config"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/record"
 	"github.com/callboard-dev/callboard/host/queue"
 )
 
@@ -173,5 +174,7 @@ func signInLink(base, token string) string { return base + "/login/link?token=" 
 
 // dropInstances removes a tenant's plugins, as the first step of its deletion.
 func dropInstances(ctx context.Context, d *data, t host.Tenant) error {
-	return plugin.DropTenant(ctx, d.db, t.ID)
+	// What the tenant's releases leave on disk is swept at the next start.
+	_, err := record.DropTenant(ctx, d.db, t.ID)
+	return err
 }

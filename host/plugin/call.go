@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin/breaker"
 	"github.com/callboard-dev/callboard/host/plugin/eyes"
 	"github.com/callboard-dev/callboard/host/plugin/fault"
 	"github.com/callboard-dev/callboard/host/plugin/ledger"
 	"github.com/callboard-dev/callboard/host/plugin/turn"
+	"github.com/callboard-dev/callboard/schemas/codec"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 )
 
@@ -28,6 +27,8 @@ type Request struct {
 	Body any
 	// Data goes beside it, unencoded.
 	Data []byte
+	// Out, if not nil, receives the body of the answer.
+	Out any
 	// Repeatable says that an earlier answer to the same request of the same
 	// caller may be given while the plugin fails.
 	Repeatable bool
@@ -58,9 +59,7 @@ func (h *House) Call(ctx context.Context, c host.Caller, short, capability, meth
 	if err != nil {
 		return err
 	}
-	_, err = h.watched(ctx, c, e, Request{Plugin: short, Capability: capability, Method: method, Body: body}, func(r *pluginv1.Result) error {
-		return decode(r, out)
-	})
+	_, err = h.watched(ctx, c, e, Request{Plugin: short, Capability: capability, Method: method, Body: body, Out: out})
 	return err
 }
 
@@ -80,9 +79,9 @@ func (h *House) Ask(ctx context.Context, c host.Caller, r Request) (Answer, erro
 		}
 		keyed = true
 	}
-	outcome, err := h.watched(ctx, c, e, r, check)
+	outcome, err := h.watched(ctx, c, e, r)
 	if err != nil {
-		return h.lesser(c, e, policy, key, keyed, err)
+		return h.lesser(c, r.Out, policy, key, keyed, err)
 	}
 	if keyed {
 		h.shelf.Put(c.TenantID(), key, breaker.Kept{Body: outcome.Result.Body, Data: outcome.Result.Data, At: time.Now()})
@@ -91,31 +90,21 @@ func (h *House) Ask(ctx context.Context, c host.Caller, r Request) (Answer, erro
 }
 
 // lesser is what a caller gets for an answer that failed.
-func (h *House) lesser(c host.Caller, e *entry, p breaker.Policy, key breaker.Key, keyed bool, failure error) (Answer, error) {
-	if !excusable(failure) {
+func (h *House) lesser(c host.Caller, out any, p breaker.Policy, key breaker.Key, keyed bool, failure error) (Answer, error) {
+	if !fault.Excusable(failure) {
 		return Answer{}, failure
 	}
 	now := time.Now()
 	if keyed {
 		if kept, ok := h.shelf.Get(c.TenantID(), key, now, p.StaleFor); ok {
-			return Answer{Body: kept.Body, Data: kept.Data, Stale: max(now.Sub(kept.At), 1), Reason: failure}, nil
+			earlier := pluginv1.Result{Body: kept.Body, Data: kept.Data}
+			return Answer{Body: kept.Body, Data: kept.Data, Stale: max(now.Sub(kept.At), 1), Reason: failure}, decode(&earlier, out)
 		}
 	}
 	if p.Open() {
 		return Answer{Neutral: true, Reason: failure}, nil
 	}
 	return Answer{}, failure
-}
-
-// excusable reports whether a failure policy may stand in for a failure: the
-// plugin or what is behind it failed, or there is no room. What is wrong with
-// the request, or not allowed, stays an error.
-func excusable(err error) bool {
-	switch host.CodeOf(err) {
-	case host.CodeUnavailable, host.CodeUpstream, host.CodeUnauthorised, host.CodeRateLimited:
-		return true
-	}
-	return fault.Blames(err)
 }
 
 // callable finds the entry and says why it cannot be called.
@@ -138,13 +127,13 @@ func (h *House) callable(c host.Caller, short, capability string) (*entry, error
 }
 
 // watched makes a call, and notes what came of it.
-func (h *House) watched(ctx context.Context, c host.Caller, e *entry, r Request, read func(*pluginv1.Result) error) (Outcome, error) {
+func (h *House) watched(ctx context.Context, c host.Caller, e *entry, r Request) (Outcome, error) {
 	ctx, seen := h.eyes.Begin(ctx, e.in.Name, e.in.Version, r.Capability, r.Method)
 	if e.live.tenant.Load() == nil {
 		slug := c.Tenant().Slug
 		e.live.tenant.Store(&slug)
 	}
-	outcome, err := h.guarded(ctx, c, e, r, read)
+	outcome, err := h.guarded(ctx, c, e, r)
 	u := &outcome.Usage
 	e.live.tab.Note(seen.Begun(), r.Capability, host.CodeOf(err), ledger.Use{
 		Fuel: u.Fuel, Input: u.Input, Output: u.Output, HostCalls: u.HostCalls, HostBytes: u.HostBytes, Wall: u.Wall, Waited: u.Waited,
@@ -154,7 +143,7 @@ func (h *House) watched(ctx context.Context, c host.Caller, e *entry, r Request,
 }
 
 // guarded makes a call if the instance is not at rest, and tells the breaker.
-func (h *House) guarded(ctx context.Context, c host.Caller, e *entry, r Request, read func(*pluginv1.Result) error) (Outcome, error) {
+func (h *House) guarded(ctx context.Context, c host.Caller, e *entry, r Request) (Outcome, error) {
 	if e.row.Halted != "" {
 		return Outcome{}, halted(e)
 	}
@@ -173,7 +162,7 @@ func (h *House) guarded(ctx context.Context, c host.Caller, e *entry, r Request,
 	}()
 	outcome, err := h.admitted(ctx, c, e, r)
 	if err == nil {
-		err = read(&outcome.Result)
+		err = decode(&outcome.Result, r.Out)
 	}
 	switch {
 	case err == nil:
@@ -298,61 +287,34 @@ func (h *House) compose(ctx context.Context, c host.Caller, e *entry, r *Request
 	return pluginv1.Call{
 		ABI: pluginv1.ABI, Capability: r.Capability, Method: r.Method, Tenant: tenant,
 		Caller:      pluginv1.Caller{Kind: string(p.Kind), Name: p.Name, Role: string(p.Role), Ref: p.EntityRef},
-		Traceparent: traceparent(ctx), DeadlineMillis: max(1, timeout.Milliseconds()), Body: raw, Data: r.Data,
+		Traceparent: eyes.Traceparent(ctx), DeadlineMillis: max(1, timeout.Milliseconds()), Body: raw, Data: r.Data,
 	}, nil
 }
 
 // encode marshals a body; one that is JSON already is not touched.
 func encode(body any) (json.RawMessage, error) {
-	switch b := body.(type) {
-	case json.RawMessage:
-		if len(b) > 0 {
-			return b, nil
-		}
-	case nil:
+	if raw, ok := body.(json.RawMessage); ok && len(raw) > 0 {
+		return raw, nil
 	}
-	return json.Marshal(body)
+	return codec.Marshal(body)
 }
 
-// traceparent writes the W3C trace context of the call, or nothing.
-func traceparent(ctx context.Context) string {
-	sc := trace.SpanContextFromContext(ctx)
-	if !sc.IsValid() {
-		return ""
-	}
-	flags := "-00"
-	if sc.IsSampled() {
-		flags = "-01"
-	}
-	return "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + flags
-}
-
-// decode reads a guest's Result into out.
+// decode reads a guest's Result into out, or makes sure that it could be read.
 func decode(r *pluginv1.Result, out any) error {
-	if r.Error != nil {
-		return fault.FromGuest(r.Error)
-	}
-	if out == nil {
-		return nil
-	}
-	if len(r.Body) == 0 {
-		return host.Errorf(host.CodePluginOutput, "the answer has neither a body nor an error")
-	}
-	if err := json.Unmarshal(r.Body, out); err != nil {
-		return host.Errorf(host.CodePluginOutput, "the body of the answer has another form than was promised: %v", fault.Short(err.Error()))
-	}
-	return nil
-}
-
-// check reads no more of a Result than that it is one.
-func check(r *pluginv1.Result) error {
 	switch {
 	case r.Error != nil:
 		return fault.FromGuest(r.Error)
-	case len(r.Body) == 0 && len(r.Data) == 0:
+	case len(r.Body) == 0 && len(r.Data) == 0 && out != nil:
 		return host.Errorf(host.CodePluginOutput, "the answer has neither a body nor an error")
-	case len(r.Body) > 0 && !json.Valid(r.Body):
+	case len(r.Body) == 0:
+		return nil
+	case out == nil && !json.Valid(r.Body):
 		return host.Errorf(host.CodePluginOutput, "the body of the answer is not JSON")
+	case out == nil:
+		return nil
+	}
+	if err := codec.Unmarshal(r.Body, out); err != nil {
+		return host.Errorf(host.CodePluginOutput, "the body of the answer has another form than was promised: %v", fault.Short(err.Error()))
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ func (h *House) Configure(ctx context.Context, c host.Caller, name string, confi
 // manifest's or narrower. Where a release waits for consent they are measured
 // against its manifest, and it takes over.
 func (h *House) Grant(ctx context.Context, c host.Caller, name string, grants []Grant) (Instance, error) {
-	detail := map[string]string{"grants": describe(grants)}
+	detail := map[string]string{"grants": grant.Describe(grants)}
 	var stale string
 	in, err := h.change(ctx, c, name, "grant", detail, func(ctx context.Context, q store.Querier, row *record.Instance, r *release) error {
 		if row.PendingDigest != "" {
@@ -113,22 +113,6 @@ func (h *House) Grant(ctx context.Context, c host.Caller, name string, grants []
 		h.forgetTables(ctx, in.Tenant, in.ID, stale)
 	}
 	return in, err
-}
-
-// describe names grants for the audit record.
-func describe(grants []Grant) string {
-	parts := []string{}
-	for _, g := range grants {
-		part := g.Type
-		if len(g.Hosts) > 0 {
-			part += " " + strings.Join(g.Hosts, " ")
-		}
-		if g.Private {
-			part += " private"
-		}
-		parts = append(parts, strings.TrimSpace(part+" "+g.Quota+strings.Join(g.Kinds, " ")))
-	}
-	return strings.Join(parts, "; ")
 }
 
 // Uninstall removes an instance and everything that it stored.
@@ -244,13 +228,6 @@ func (h *House) DropTenant(ctx context.Context, t host.TenantID) error {
 		h.discard(ctx, row.Digests())
 	}
 	return nil
-}
-
-// DropTenant does the same without a running House: what the tenant's releases
-// leave on disk is swept at the next start.
-func DropTenant(ctx context.Context, db *store.DB, t host.TenantID) error {
-	_, err := record.DropTenant(ctx, db, t)
-	return err
 }
 
 // change authorises, changes one instance, audits, and publishes.

@@ -1,14 +1,11 @@
 package plugin
 
 import (
-	"bytes"
 	"cmp"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,8 +24,6 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin/setup"
 	"github.com/callboard-dev/callboard/host/store"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
-
-	"github.com/callboard-dev/callboard/schemas/capability/route/v1"
 )
 
 const (
@@ -281,7 +276,7 @@ func (h *House) vacant(ctx context.Context, q store.Querier, row *record.Instanc
 // admit refuses operation ids that another plugin of the tenant, or the core,
 // uses.
 func (h *House) admit(ctx context.Context, q store.Querier, tenant, self string, m *manifestv1.Manifest) error {
-	mine := operationIDs(m)
+	mine := fragment.IDs(m)
 	if len(mine) == 0 {
 		return nil
 	}
@@ -301,7 +296,7 @@ func (h *House) admit(ctx context.Context, q store.Querier, tenant, self string,
 		if err != nil {
 			continue
 		}
-		for _, id := range operationIDs(other) {
+		for _, id := range fragment.IDs(other) {
 			if slices.Contains(mine, id) {
 				return clash(m.Name, id, r.Name)
 			}
@@ -315,21 +310,6 @@ func clash(name, id, other string) error {
 		WithHint("operation ids are unique in a tenant: rename it in the manifest, best with the plugin's name in front")
 }
 
-func operationIDs(m *manifestv1.Manifest) []string {
-	var out []string
-	for _, c := range m.Capabilities {
-		if c.Type != route.Name {
-			continue
-		}
-		if f, faults := fragment.Compile(c.OpenAPI); len(faults) == 0 {
-			for _, op := range f.Operations {
-				out = append(out, op.ID)
-			}
-		}
-	}
-	return out
-}
-
 // keep puts the release's files on disk.
 func (h *House) keep(b *manifest.Bundle) error {
 	return h.depot.Put(b.Digest, map[string][]byte{sourceFile: b.Source, codeFile: b.Code})
@@ -337,29 +317,10 @@ func (h *House) keep(b *manifest.Bundle) error {
 
 // insertRelease writes a release and its code, unless they are there.
 func insertRelease(ctx context.Context, q store.Querier, b *manifest.Bundle) error {
-	old, err := record.FindRelease(ctx, q, b.Digest)
-	if err != nil || old != nil {
-		return err
-	}
-	var packed bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&packed, gzip.BestSpeed) // the level is valid
-	if _, err := w.Write(b.Code); err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	if _, err := q.NewInsert().Model(&record.Code{Digest: b.Digest, Code: packed.Bytes()}).Exec(ctx); err != nil {
-		return fmt.Errorf("writing the code: %w", err)
-	}
-	_, err = q.NewInsert().Model(&record.Release{
+	return record.InsertRelease(ctx, q, record.Release{
 		Digest: b.Digest, Name: b.Manifest.Name, Version: b.Manifest.Version, Source: string(b.Source), Readme: b.Readme,
 		CodeDigest: b.CodeDigest, CodeBytes: int64(len(b.Code)), CreatedAt: time.Now().UTC(),
-	}).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("writing the release: %w", err)
-	}
-	return nil
+	}, b.Code)
 }
 
 // newCode returns the code of a release, not loaded yet.
@@ -392,32 +353,18 @@ func (h *House) fetch(ctx context.Context, r *release) ([]byte, error) {
 	if err == nil && manifest.DigestOf(raw) == r.row.CodeDigest {
 		return raw, nil
 	}
-	var row record.Code
-	err = h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
-		return q.NewSelect().Model(&row).Where("digest = ?", r.row.Digest).Scan(ctx)
-	})
+	raw, err = record.ReadCode(ctx, h.db, r.row.Digest, manifest.MaxCodeBytes)
 	if err != nil {
-		return nil, fmt.Errorf("reading the code of %s: %w", r.row.Name, err)
+		return nil, err
 	}
-	z, err := gzip.NewReader(bytes.NewReader(row.Code))
-	if err != nil {
-		return nil, damaged(r, err)
-	}
-	raw, err = io.ReadAll(io.LimitReader(z, manifest.MaxCodeBytes))
-	if err != nil || manifest.DigestOf(raw) != r.row.CodeDigest {
-		return nil, damaged(r, err)
+	if manifest.DigestOf(raw) != r.row.CodeDigest {
+		return nil, host.Errorf(host.CodeInternal, "the code of %s %s is damaged", r.row.Name, r.row.Version).
+			WithHint("uninstall the plugin and install it again")
 	}
 	if err := h.depot.Remove(r.row.Digest); err != nil {
 		return nil, err
 	}
 	return raw, h.depot.Put(r.row.Digest, map[string][]byte{sourceFile: []byte(r.row.Source), codeFile: raw})
-}
-
-func damaged(r *release, err error) error {
-	e := host.Errorf(host.CodeInternal, "the code of %s %s is damaged", r.row.Name, r.row.Version).
-		WithHint("uninstall the plugin and install it again")
-	e.Err = err
-	return e
 }
 
 // older reports whether version a comes before b.

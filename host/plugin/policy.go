@@ -15,7 +15,6 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin/limit"
 	"github.com/callboard-dev/callboard/host/plugin/record"
 	"github.com/callboard-dev/callboard/host/store"
-	"github.com/callboard-dev/callboard/schemas/capability/route/v1"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
 
@@ -44,25 +43,6 @@ func policyOf(row *record.Instance) (p Policy) {
 // the operator's ceiling.
 func (h *House) limitsFor(m *manifestv1.Manifest, p Policy) Limits {
 	return limit.Of(p.Limits).Or(limit.Of(m.Limits)).Or(h.settings.Default).Within(h.settings.Ceiling)
-}
-
-// failuresFor returns the failure policies by capability.
-func failuresFor(m *manifestv1.Manifest, p Policy) map[string]breaker.Policy {
-	out := map[string]breaker.Policy{}
-	for _, c := range m.Capabilities {
-		var admin *manifestv1.Failure
-		if f, ok := p.Failure[c.Type]; ok {
-			admin = &f
-		}
-		chosen := breaker.Choose(c.Failure, admin)
-		if chosen.Open() && c.Type == route.Name {
-			continue // nobody can tell a neutral answer from a true one
-		}
-		if chosen.Kind != manifestv1.FailClosed {
-			out[c.Type] = chosen
-		}
-	}
-	return out
 }
 
 // SetLimits replaces what an admin decided of an instance's limits; the zero
@@ -205,10 +185,12 @@ func (h *House) happened(ctx context.Context, c host.Caller, e *entry, event bre
 	report := e.live.breaker.Report(time.Now())
 	h.settings.Log.Warn("a plugin failed too often and rests", "plugin", e.in.Name, "tenant", c.Tenant().Slug, "until", report.Until)
 	h.eyes.Opened(ctx, e.live.past)
-	fresh := e.row.UpgradedAt != nil && time.Since(*e.row.UpgradedAt) < probation && e.row.PreviousDigest != "" && e.row.PendingDigest == "" && !e.row.Pinned
+	fresh := e.row.UpgradedAt != nil && time.Since(*e.row.UpgradedAt) < probation && e.row.PreviousDigest != "" && !e.row.Pinned
 	switch {
 	case fresh && (report.Opens >= burnt || event == breaker.Exhausted):
-		h.later(func(ctx context.Context) error { return h.fallBack(ctx, c, e) })
+		h.later(func(ctx context.Context) error {
+			return h.FallBack(ctx, c.Tenant(), e.in.Name, e.in.Digest, "the new release failed too often and had to rest")
+		})
 	case event == breaker.Exhausted:
 		last := ""
 		if failed := e.live.past.Summary().LastError; failed != nil {
@@ -262,16 +244,6 @@ func (h *House) halt(ctx context.Context, c host.Caller, e *entry, state State, 
 		row.Halted, row.HaltReason = string(state), fault.Short(reason)
 		return nil
 	})
-	return err
-}
-
-// fallBack returns to the release before an upgrade that failed.
-func (h *House) fallBack(ctx context.Context, c host.Caller, e *entry) error {
-	h.settings.Log.Warn("an upgrade fails and is undone", "plugin", e.in.Name, "version", e.in.Version, "previous", e.in.Previous, "tenant", c.Tenant().Slug)
-	_, err := h.rollback(ctx, host.System(c.Tenant(), "error budget"), e.in.Name, map[string]string{"because": "the new release failed too often"})
-	if err == nil {
-		e.live.breaker.Reset(time.Now())
-	}
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin/fault"
 	"github.com/callboard-dev/callboard/host/plugin/ledger"
+	"github.com/callboard-dev/callboard/host/plugin/limit"
 	"github.com/callboard-dev/callboard/host/plugin/stream"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 )
@@ -27,7 +28,7 @@ type Session struct {
 
 	secret func(ctx context.Context, name string) (string, error)
 	tab    *ledger.Tab // nil where nothing is counted
-	log    *bucket     // nil where logs have no rate
+	log    *limit.Rate // nil where logs have no rate
 	calls  int64       // of host services; guests call one after another
 	bytes  int64
 
@@ -71,39 +72,7 @@ func (s *Session) Reached(service, target string) {
 
 // MayLog reports whether n bytes may be logged now. The instance logs at the
 // rate of its limits, and twice as much at once.
-func (s *Session) MayLog(n int) bool { return s.log == nil || s.log.take(time.Now(), int64(n)) }
-
-// bucket lends bytes at a rate.
-type bucket struct {
-	mu   sync.Mutex
-	rate int64 // bytes in a second
-	left int64
-	last time.Time
-}
-
-func newBucket(rate int64) *bucket { return &bucket{rate: rate, left: 2 * rate} }
-
-// set changes the rate; a higher one lends more at once from now on.
-func (b *bucket) set(rate int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.left += 2 * (rate - b.rate)
-	b.rate = rate
-}
-
-func (b *bucket) take(now time.Time, n int64) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.last.IsZero() {
-		b.left = min(2*b.rate, b.left+int64(now.Sub(b.last).Seconds()*float64(b.rate)))
-	}
-	b.last = now
-	if n > b.left {
-		return false
-	}
-	b.left -= n
-	return true
-}
+func (s *Session) MayLog(n int) bool { return s.log == nil || s.log.Take(time.Now(), int64(n)) }
 
 // session makes the session of a call.
 func (h *House) session(c host.Caller, e *entry) *Session {

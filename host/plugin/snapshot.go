@@ -16,6 +16,7 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin/eyes"
 	"github.com/callboard-dev/callboard/host/plugin/grant"
 	"github.com/callboard-dev/callboard/host/plugin/ledger"
+	"github.com/callboard-dev/callboard/host/plugin/limit"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	"github.com/callboard-dev/callboard/host/plugin/record"
 	"github.com/callboard-dev/callboard/host/plugin/setup"
@@ -67,7 +68,7 @@ type instance struct {
 	past    *eyes.Past
 	breaker *breaker.Breaker
 	tab     *ledger.Tab
-	log     *bucket
+	log     *limit.Rate
 	// tenant is the slug of the tenant, once a call has brought it.
 	tenant atomic.Pointer[string]
 }
@@ -312,15 +313,15 @@ func (h *House) republish(digest string) {
 // entry builds one entry; h.reloading is held.
 func (h *House) entry(ctx context.Context, row record.Instance) *entry {
 	r, policy := h.release(ctx, row.Digest), policyOf(&row)
-	e := &entry{row: row, release: r, limits: h.limitsFor(r.manifest, policy), failure: failuresFor(r.manifest, policy),
+	e := &entry{row: row, release: r, limits: h.limitsFor(r.manifest, policy), failure: breaker.Policies(r.manifest, policy.Failure),
 		salt: saltOf(&row), sealed: row.Sealed()}
 	e.live = h.shared[row.ID]
 	if e.live == nil {
 		e.live = &instance{past: eyes.NewPast(row.Short), breaker: breaker.New(h.settings.Breaker),
-			tab: h.book.Tab(host.TenantID(row.TenantID), row.Name), log: newBucket(0)}
+			tab: h.book.Tab(host.TenantID(row.TenantID), row.Name), log: &limit.Rate{}}
 		h.shared[row.ID] = e.live
 	}
-	e.live.log.set(e.limits.LogRate)
+	e.live.log.Set(e.limits.LogRate)
 	in := Instance{
 		ID: row.ID, Tenant: host.TenantID(row.TenantID), Name: row.Name, Short: row.Short,
 		Version: r.row.Version, Digest: row.Digest, Enabled: row.Enabled, Pinned: row.Pinned, Policy: policy,

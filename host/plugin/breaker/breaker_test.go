@@ -187,6 +187,31 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+func TestPolicies(t *testing.T) {
+	m := &manifestv1.Manifest{Capabilities: []manifestv1.Capability{
+		{Type: "route/v1", Failure: &manifestv1.Failure{Policy: manifestv1.FailOpen}},
+		{Type: "view/v1", Failure: &manifestv1.Failure{Policy: manifestv1.FailOpen}},
+		{Type: "processor/v1"}, {Type: "schedule/v1", Failure: &manifestv1.Failure{Policy: manifestv1.FailOpen}},
+	}}
+	got := Policies(m, map[string]manifestv1.Failure{"schedule/v1": {Policy: manifestv1.FailClosed}, "processor/v1": {Policy: manifestv1.FailStale}})
+	if len(got) != 2 || !got["view/v1"].Open() || !got["processor/v1"].Stale() {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for _, f := range []manifestv1.Failure{{}, {Policy: "stale", StaleFor: "24h"}, {Policy: "open"}} {
+		if err := Check(f); err != nil {
+			t.Errorf("%+v: %v", f, err)
+		}
+	}
+	for _, f := range []manifestv1.Failure{{Policy: "ajar"}, {Policy: "stale", StaleFor: "25h"}, {Policy: "stale", StaleFor: "-1s"}} {
+		if err := Check(f); host.CodeOf(err) != host.CodeInvalid {
+			t.Errorf("%+v: %v", f, err)
+		}
+	}
+}
+
 func TestShelf(t *testing.T) {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	key := func(n int) Key { return KeyOf([]byte("request"), fmt.Append(nil, n)) }

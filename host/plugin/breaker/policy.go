@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/schemas/capability/route/v1"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
 
@@ -41,6 +42,23 @@ func Choose(manifest, admin *manifestv1.Failure) Policy {
 		return p
 	}
 	return Policy{Kind: manifestv1.FailClosed}
+}
+
+// Policies returns the policies of a manifest's capabilities, by their type;
+// those that fail closed are left out. A route does not fail open: nobody could
+// tell a neutral answer from a true one.
+func Policies(m *manifestv1.Manifest, admin map[string]manifestv1.Failure) map[string]Policy {
+	out := map[string]Policy{}
+	for _, c := range m.Capabilities {
+		var decided *manifestv1.Failure
+		if f, ok := admin[c.Type]; ok {
+			decided = &f
+		}
+		if p := Choose(c.Failure, decided); p.Stale() || p.Open() && c.Type != route.Name {
+			out[c.Type] = p
+		}
+	}
+	return out
 }
 
 // Check refuses a policy that does not exist.

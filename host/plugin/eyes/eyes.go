@@ -229,3 +229,16 @@ func textOf(err error) string {
 	}
 	return host.AsError(err).Error()
 }
+
+// Traceparent writes the W3C trace context of the call, or nothing.
+func Traceparent(ctx context.Context) string {
+	sc := trace.SpanContextFromContext(ctx)
+	if !sc.IsValid() {
+		return ""
+	}
+	flags := "-00"
+	if sc.IsSampled() {
+		flags = "-01"
+	}
+	return "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + flags
+}

@@ -123,6 +123,17 @@ func Blames(err error) bool {
 	return false
 }
 
+// Excusable reports whether a failure policy may stand in for a failure: the
+// plugin or what is behind it failed, or there is no room. What is wrong with
+// the request, or not allowed, stays an error.
+func Excusable(err error) bool {
+	switch host.CodeOf(err) {
+	case host.CodeUnavailable, host.CodeUpstream, host.CodeUnauthorised, host.CodeRateLimited:
+		return true
+	}
+	return Blames(err)
+}
+
 // Named puts the plugin's name in front of a failure for which it is to blame,
 // or which says that it has no room.
 func Named(short string, err error) error {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/callboard-dev/callboard/host/plugin/schema"
+	"github.com/callboard-dev/callboard/schemas/capability/route/v1"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
 
 var (
@@ -282,4 +284,20 @@ func (c *compiler) content(o map[string]any, path []string) (s *schema.Schema, f
 		}
 	}
 	return s, found
+}
+
+// IDs returns the ids of all operations that a manifest offers.
+func IDs(m *manifestv1.Manifest) []string {
+	var out []string
+	for _, c := range m.Capabilities {
+		if c.Type != route.Name {
+			continue
+		}
+		if f, faults := Compile(c.OpenAPI); len(faults) == 0 {
+			for _, op := range f.Operations {
+				out = append(out, op.ID)
+			}
+		}
+	}
+	return out
 }

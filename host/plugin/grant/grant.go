@@ -183,3 +183,19 @@ func Carry(oldAsked, granted, newAsked []Permission) (kept, wider []Permission) 
 	}
 	return kept, wider
 }
+
+// Describe names grants for the audit record.
+func Describe(grants []Permission) string {
+	parts := []string{}
+	for _, g := range grants {
+		part := g.Type
+		if len(g.Hosts) > 0 {
+			part += " " + strings.Join(g.Hosts, " ")
+		}
+		if g.Private {
+			part += " private"
+		}
+		parts = append(parts, strings.TrimSpace(part+" "+g.Quota+strings.Join(g.Kinds, " ")))
+	}
+	return strings.Join(parts, "; ")
+}
