@@ -73,8 +73,8 @@ func (m *Metrics) Serve(ctx context.Context, s *plugin.Session, call pluginv1.Ho
 		return nil, host.Errorf(host.CodeLimit, "one call may record at most %d points", pointsPerCall)
 	}
 	type measured struct {
+		as *manifestv1.Metric
 		to *instrument
-		at metric.MeasurementOption
 	}
 	ready := make([]measured, len(in.Points))
 	for i, p := range in.Points { // all or none
@@ -90,10 +90,10 @@ func (m *Metrics) Serve(ctx context.Context, s *plugin.Session, call pluginv1.Ho
 		if err != nil {
 			return nil, err
 		}
-		ready[i] = measured{to, m.labels(s, declared, p)}
+		ready[i] = measured{declared, to}
 	}
 	for i, r := range ready {
-		r.to.record(ctx, in.Points[i].Value, r.at)
+		r.to.record(ctx, in.Points[i].Value, m.labels(s, r.as, in.Points[i]))
 	}
 	return nil, nil
 }
