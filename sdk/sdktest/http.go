@@ -231,7 +231,7 @@ func (h *Host) addCredential(r *http.Request, auth *manifest.Auth, value string)
 		q.Set(auth.Name, value)
 		r.URL.RawQuery = q.Encode()
 	default:
-		return fault(plugin.CodeInternal, "the manifest's auth type %q is unknown", auth.Type)
+		return h.addToken(r, auth)
 	}
 	return nil
 }

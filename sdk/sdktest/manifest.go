@@ -163,6 +163,7 @@ func (h *Host) declared() []sdk.Offered {
 		for _, s := range c.Schedules {
 			out = append(out, sdk.Offered{Capability: schedulev1.Name, Name: s.ID})
 		}
+		out = append(out, declaredFlow(c)...)
 	}
 	return out
 }

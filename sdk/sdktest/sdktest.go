@@ -20,6 +20,7 @@ package sdktest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ import (
 	plugin "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	logv1 "github.com/callboard-dev/callboard/schemas/service/log/v1"
 	"github.com/callboard-dev/callboard/sdk"
+	"github.com/callboard-dev/callboard/sdk/sdktest/internal/memtable"
 )
 
 // TB is the part of testing.TB that a Host uses.
@@ -63,6 +65,13 @@ type Host struct {
 	logs     []logv1.Line
 	requests []Request
 	etags    map[string]cachedAnswer
+	tables   *memtable.DB
+	blobs    map[string]object
+	cache    map[string]stored
+	locks    map[string]string
+	streams  streams
+	flow     flow
+	made     int
 }
 
 // Guest answers calls of the envelope: a plugin in this process, or one in a
@@ -120,6 +129,7 @@ func (h *Host) open() error {
 		return err
 	}
 	h.manifest = m
+	h.openData()
 	return nil
 }
 
@@ -129,26 +139,37 @@ func (h *Host) Manifest() *manifest.Manifest { return h.manifest }
 // call sends one call through the envelope, as a real host does.
 func (h *Host) call(capability, method string, request, answer any) error {
 	h.tb.Helper()
+	return h.callWith(capability, method, request, nil, answer)
+}
+
+// callWith is call with raw bytes beside the request.
+func (h *Host) callWith(capability, method string, request any, data []byte, answer any) error {
+	h.tb.Helper()
 	body, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
 	in, err := json.Marshal(plugin.Call{
 		ABI: plugin.ABI, Capability: capability, Method: method, Tenant: h.tenant,
-		Caller: plugin.Caller(h.caller), DeadlineMillis: h.deadline.Milliseconds(), Body: body,
+		Caller: plugin.Caller(h.caller), DeadlineMillis: h.deadline.Milliseconds(), Body: body, Data: data,
 	})
 	if err != nil {
 		return err
 	}
+	defer h.endCall()
 	var result plugin.Result
 	if err := json.Unmarshal(h.guest(h.tb.Context(), h.serve, in), &result); err != nil {
 		return err
 	}
 	if e := result.Error; e != nil {
-		return &sdk.Error{
+		out := &sdk.Error{
 			Code: sdk.Code(e.Code), Message: e.Message, Hint: e.Hint,
 			RetryAfter: time.Duration(e.RetryAfterSeconds) * time.Second,
 		}
+		if e.Retryable != nil {
+			out = out.WithRetry(*e.Retryable)
+		}
+		return out
 	}
 	return json.Unmarshal(result.Body, answer)
 }
@@ -162,18 +183,23 @@ func (h *Host) serve(ctx context.Context, call plugin.HostCall) plugin.Result {
 	if needsPermission[call.Service] && !h.granted(call.Service) {
 		return refuse(plugin.CodeNotGranted, "%s is not granted to this plugin", call.Service)
 	}
-	answer, fault := handle(h, ctx, call.Body)
+	answer, fault := handle(h, ctx, call)
 	if fault != nil {
 		return plugin.Result{Error: fault}
 	}
+	var result plugin.Result
+	if a, ok := answer.(attached); ok {
+		answer, result.Data = a.body, a.data
+	}
 	if answer == nil {
-		return plugin.Result{}
+		return result
 	}
 	body, err := json.Marshal(answer)
 	if err != nil {
 		return refuse(plugin.CodeInternal, "encoding an answer of %s: %v", call.Service, err)
 	}
-	return plugin.Result{Body: body}
+	result.Body = body
+	return result
 }
 
 // granted says whether the manifest asks for the service and the test did not
@@ -191,4 +217,92 @@ func (h *Host) permission(service string) *manifest.Permission {
 		}
 	}
 	return nil
+}
+
+// Option sets up a Host.
+type Option func(*Host) error
+
+// Manifest reads plugin.yaml from another path than the test's own folder.
+func Manifest(path string) Option {
+	return func(h *Host) error { h.file = path; return nil }
+}
+
+// Config sets the instance's configuration: any value that encodes to a JSON
+// object. Defaults of the manifest's schema fill what it leaves out.
+func Config(v any) Option {
+	return func(h *Host) error {
+		doc, err := json.Marshal(v)
+		h.config = doc
+		return err
+	}
+}
+
+// Secret gives a value to a secret of the manifest. The host uses it as the
+// manifest's auth says; the plugin never sees it.
+func Secret(name, value string) Option {
+	return func(h *Host) error { h.secrets[name] = value; return nil }
+}
+
+// Upstream answers requests to an origin, "scheme://host[:port]", by a handler.
+// The origin must still be in the plugin's grant.
+func Upstream(origin string, handler http.Handler) Option {
+	return func(h *Host) error {
+		normal, err := normalOrigin(origin)
+		h.origins[normal] = handler
+		return err
+	}
+}
+
+// Network lets requests to granted origins without an Upstream go out through
+// the client, for tests against a real upstream. The client must not follow
+// redirects: the host does.
+func Network(client *http.Client) Option {
+	return func(h *Host) error {
+		copied := *client
+		copied.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		h.network = &copied
+		return nil
+	}
+}
+
+// Entities puts entities into the catalog: each a JSON document ([]byte,
+// string or json.RawMessage) or a value that encodes to one.
+func Entities(docs ...any) Option {
+	return func(h *Host) error {
+		for _, doc := range docs {
+			e, err := newEntity(doc)
+			if err != nil {
+				return err
+			}
+			h.entities = append(h.entities, e)
+		}
+		return nil
+	}
+}
+
+// Caller sets who calls; without it an admin does.
+func Caller(c sdk.Caller) Option {
+	return func(h *Host) error { h.caller = c; return nil }
+}
+
+// Tenant sets the tenant's slug; without it "test".
+func Tenant(slug string) Option {
+	return func(h *Host) error { h.tenant = slug; return nil }
+}
+
+// Without refuses a permission of the manifest, such as "http/v1", as an admin
+// may.
+func Without(service string) Option {
+	return func(h *Host) error {
+		if !needsPermission[service] {
+			return fmt.Errorf("%s needs no permission, so it cannot be refused", service)
+		}
+		h.refused[service] = true
+		return nil
+	}
+}
+
+// Deadline gives each call a time limit; without it there is none.
+func Deadline(d time.Duration) Option {
+	return func(h *Host) error { h.deadline = d; return nil }
 }

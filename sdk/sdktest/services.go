@@ -11,18 +11,34 @@ import (
 	"time"
 
 	plugin "github.com/callboard-dev/callboard/schemas/plugin/v1"
+	blobv1 "github.com/callboard-dev/callboard/schemas/service/blob/v1"
+	cachev1 "github.com/callboard-dev/callboard/schemas/service/cache/v1"
 	catalogv1 "github.com/callboard-dev/callboard/schemas/service/catalog/v1"
 	configv1 "github.com/callboard-dev/callboard/schemas/service/config/v1"
+	eventv1 "github.com/callboard-dev/callboard/schemas/service/event/v1"
 	httpv1 "github.com/callboard-dev/callboard/schemas/service/http/v1"
+	jobv1 "github.com/callboard-dev/callboard/schemas/service/job/v1"
 	kvv1 "github.com/callboard-dev/callboard/schemas/service/kv/v1"
 	logv1 "github.com/callboard-dev/callboard/schemas/service/log/v1"
+	mailv1 "github.com/callboard-dev/callboard/schemas/service/mail/v1"
+	metricv1 "github.com/callboard-dev/callboard/schemas/service/metric/v1"
+	searchv1 "github.com/callboard-dev/callboard/schemas/service/search/v1"
+	streamv1 "github.com/callboard-dev/callboard/schemas/service/stream/v1"
+	tablev1 "github.com/callboard-dev/callboard/schemas/service/table/v1"
+	tracev1 "github.com/callboard-dev/callboard/schemas/service/trace/v1"
 )
 
 // door is where a host call arrives.
 type door struct{ service, method string }
 
 // service answers a host call; a nil answer is an empty body.
-type service func(h *Host, ctx context.Context, body json.RawMessage) (any, *plugin.Error)
+type service func(h *Host, ctx context.Context, call plugin.HostCall) (any, *plugin.Error)
+
+// attached is an answer with raw bytes beside it.
+type attached struct {
+	body any
+	data []byte
+}
 
 // services is the table of all doors.
 var services = map[door]service{
@@ -35,21 +51,66 @@ var services = map[door]service{
 	{catalogv1.Name, catalogv1.MethodList}: typed((*Host).catalogList),
 	{configv1.Name, configv1.MethodGet}:    typed((*Host).configGet),
 	{logv1.Name, logv1.MethodWrite}:        typed((*Host).logWrite),
+
+	{eventv1.Name, eventv1.MethodPublish}:  typed((*Host).eventPublish),
+	{jobv1.Name, jobv1.MethodEnqueue}:      typed((*Host).jobEnqueue),
+	{jobv1.Name, jobv1.MethodStatus}:       typed((*Host).jobStatus),
+	{jobv1.Name, jobv1.MethodCancel}:       typed((*Host).jobCancel),
+	{jobv1.Name, jobv1.MethodRetry}:        typed((*Host).jobRetry),
+	{jobv1.Name, jobv1.MethodProgress}:     typed((*Host).jobProgress),
+	{jobv1.Name, jobv1.MethodList}:         typed((*Host).jobList),
+	{mailv1.Name, mailv1.MethodSend}:       typed((*Host).mailSend),
+	{metricv1.Name, metricv1.MethodRecord}: typed((*Host).metricRecord),
+	{tracev1.Name, tracev1.MethodRecord}:   typed((*Host).traceRecord),
+
+	{tablev1.Name, tablev1.MethodSelect}:    typed((*Host).tableSelect),
+	{tablev1.Name, tablev1.MethodAggregate}: typed((*Host).tableAggregate),
+	{tablev1.Name, tablev1.MethodInsert}:    typed((*Host).tableInsert),
+	{tablev1.Name, tablev1.MethodUpsert}:    typed((*Host).tableUpsert),
+	{tablev1.Name, tablev1.MethodUpdate}:    typed((*Host).tableUpdate),
+	{tablev1.Name, tablev1.MethodDelete}:    typed((*Host).tableDelete),
+	{tablev1.Name, tablev1.MethodBatch}:     typed((*Host).tableBatch),
+	{blobv1.Name, blobv1.MethodPut}:         carrying((*Host).blobPut),
+	{blobv1.Name, blobv1.MethodGet}:         typed((*Host).blobGet),
+	{blobv1.Name, blobv1.MethodStat}:        typed((*Host).blobStat),
+	{blobv1.Name, blobv1.MethodList}:        typed((*Host).blobList),
+	{blobv1.Name, blobv1.MethodDelete}:      typed((*Host).blobDelete),
+	{blobv1.Name, blobv1.MethodOpen}:        typed((*Host).blobOpen),
+	{blobv1.Name, blobv1.MethodCreate}:      typed((*Host).blobCreate),
+	{blobv1.Name, blobv1.MethodCommit}:      typed((*Host).blobCommit),
+	{cachev1.Name, cachev1.MethodGet}:       typed((*Host).cacheGet),
+	{cachev1.Name, cachev1.MethodSet}:       carrying((*Host).cacheSet),
+	{cachev1.Name, cachev1.MethodDelete}:    typed((*Host).cacheDelete),
+	{cachev1.Name, cachev1.MethodIncr}:      typed((*Host).cacheIncr),
+	{cachev1.Name, cachev1.MethodGetOrLock}: typed((*Host).cacheGetOrLock),
+	{searchv1.Name, searchv1.MethodQuery}:   typed((*Host).searchQuery),
+	{streamv1.Name, streamv1.MethodRead}:    typed((*Host).streamRead),
+	{streamv1.Name, streamv1.MethodWrite}:   carrying((*Host).streamWrite),
+	{streamv1.Name, streamv1.MethodBegin}:   typed((*Host).streamBegin),
+	{streamv1.Name, streamv1.MethodClose}:   typed((*Host).streamClose),
 }
 
 // needsPermission are the services that a manifest must ask for.
-var needsPermission = map[string]bool{httpv1.Name: true, kvv1.Name: true, catalogv1.Name: true}
+var needsPermission = map[string]bool{
+	httpv1.Name: true, kvv1.Name: true, catalogv1.Name: true, tablev1.Name: true, blobv1.Name: true, cachev1.Name: true, searchv1.Name: true,
+	eventv1.Name: true, jobv1.Name: true, mailv1.Name: true, metricv1.Name: true,
+}
 
 // typed decodes the request of a service method.
 func typed[In any](f func(*Host, context.Context, In) (any, *plugin.Error)) service {
-	return func(h *Host, ctx context.Context, body json.RawMessage) (any, *plugin.Error) {
+	return carrying(func(h *Host, ctx context.Context, in In, _ []byte) (any, *plugin.Error) { return f(h, ctx, in) })
+}
+
+// carrying does the same for a method that takes raw bytes beside its request.
+func carrying[In any](f func(*Host, context.Context, In, []byte) (any, *plugin.Error)) service {
+	return func(h *Host, ctx context.Context, call plugin.HostCall) (any, *plugin.Error) {
 		var in In
-		if len(body) > 0 {
-			if err := json.Unmarshal(body, &in); err != nil {
+		if len(call.Body) > 0 {
+			if err := json.Unmarshal(call.Body, &in); err != nil {
 				return nil, fault(plugin.CodeInvalid, "decoding the request: %v", err)
 			}
 		}
-		return f(h, ctx, in)
+		return f(h, ctx, in, call.Data)
 	}
 }
 
