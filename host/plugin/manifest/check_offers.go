@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/callboard-dev/callboard/host/plugin/schema"
+	tables "github.com/callboard-dev/callboard/host/table/schema"
 	eventv1 "github.com/callboard-dev/callboard/schemas/capability/event/v1"
 	"github.com/callboard-dev/callboard/schemas/capability/job/v1"
 	"github.com/callboard-dev/callboard/schemas/capability/processor/v1"
@@ -133,4 +134,19 @@ func secretUsed(m *manifestv1.Manifest, name string) bool {
 	}) || slices.ContainsFunc(m.Capabilities, func(o manifestv1.Capability) bool {
 		return slices.ContainsFunc(o.Webhooks, func(w manifestv1.Webhook) bool { return w.Secret == name })
 	})
+}
+
+// tables checks what a permission says of its tables: each of their names means
+// something, and migrations lead to the version that is declared.
+func (c *checker) tables(p *manifestv1.Permission, at []string) {
+	if len(p.Tables) == 0 {
+		return
+	}
+	_, faults := tables.Compile(p.Tables, nil)
+	for _, f := range faults {
+		c.fault(append(append(slices.Clone(at), "tables"), f.Path...), f.Message, f.Hint)
+	}
+	for _, f := range tables.CheckMigrations(p.Version, p.Migrations) {
+		c.fault(append(append(slices.Clone(at), "migrations"), f.Path...), f.Message, f.Hint)
+	}
 }
