@@ -41,12 +41,18 @@ func server(t *testing.T) (url string, stop func()) {
 		_ = cmd.Wait()
 	}
 	t.Cleanup(stop)
-	for range 200 {
+	// The server tells nobody when it listens.
+	for tick, over := time.Tick(20*time.Millisecond), time.After(10*time.Second); ; {
 		if conn, err := net.Dial("unix", socket); err == nil {
 			_ = conn.Close()
 			return "unix://" + socket, stop
 		}
-		time.Sleep(20 * time.Millisecond) // the server tells nobody when it listens
+		select {
+		case <-tick:
+			continue
+		case <-over:
+		}
+		break
 	}
 	t.Fatal("redis-server does not listen")
 	return "", nil
@@ -65,7 +71,8 @@ func open(t *testing.T, url string) *rediscache.Cache {
 func TestRedis(t *testing.T) {
 	url, _ := server(t)
 	drivertest.Run(t, func(t *testing.T) (driver.Driver, drivertest.Clock) {
-		return open(t, url), time.Sleep // the time of a real server passes by itself
+		// The time of a real server passes by itself.
+		return open(t, url), func(d time.Duration) { <-time.After(d) }
 	})
 }
 

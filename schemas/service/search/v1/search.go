@@ -14,8 +14,9 @@ const (
 )
 
 const (
-	// MaxLimit is the longest page, DefaultLimit one whose request does not say.
-	MaxLimit     = 100
+	// MaxLimit is the longest page.
+	MaxLimit = 100
+	// DefaultLimit is a page whose request does not say.
 	DefaultLimit = 20
 	// MaxTextBytes is the longest text.
 	MaxTextBytes = 500

@@ -19,9 +19,9 @@ const (
 )
 
 const (
-	// MaxChunk is the most that one read or write carries; DefaultChunk is a
-	// read's size where it does not say.
-	MaxChunk     = 1 << 20
+	// MaxChunk is the most that one read or write carries.
+	MaxChunk = 1 << 20
+	// DefaultChunk is a read's size where it does not say.
 	DefaultChunk = 64 << 10
 	// MaxHandles is how many handles a call may have at a time.
 	MaxHandles = 16
