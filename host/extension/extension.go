@@ -20,6 +20,8 @@ type House interface {
 	Revision(t host.TenantID) int64
 	// Call calls a capability's method of the instance with that short name.
 	Call(ctx context.Context, c host.Caller, short, capability, method string, body, out any) error
+	// Ask is Call under the instance's failure policies.
+	Ask(ctx context.Context, c host.Caller, r plugin.Request) (plugin.Answer, error)
 }
 
 // Every *plugin.House is a House.

@@ -31,6 +31,10 @@ type house struct {
 	err      error
 	calls    []json.RawMessage
 	caller   host.Caller
+	// neutral and stale are what a failure policy makes of an answer.
+	neutral    bool
+	stale      time.Duration
+	repeatable bool
 }
 
 func (h *house) Active(host.TenantID) []plugin.Instance { return h.active }
@@ -51,6 +55,18 @@ func (h *house) Call(_ context.Context, c host.Caller, _, _, _ string, body, out
 		return err
 	}
 	return json.Unmarshal(raw, out)
+}
+
+// Ask answers as Call does, or with less.
+func (h *house) Ask(ctx context.Context, c host.Caller, r plugin.Request) (plugin.Answer, error) {
+	if err := h.Call(ctx, c, r.Plugin, r.Capability, r.Method, r.Body, r.Out); err != nil {
+		if h.neutral {
+			return plugin.Answer{Neutral: true, Reason: err}, nil
+		}
+		return plugin.Answer{}, err
+	}
+	h.repeatable = r.Repeatable
+	return plugin.Answer{Stale: h.stale, Usage: plugin.Usage{Waited: 1500 * time.Microsecond, Wall: 20 * time.Microsecond}}, nil
 }
 
 // authz denies what is in it.
@@ -80,7 +96,8 @@ const fragmentJSON = `{"tags":[{"name":"Board"}],"paths":{"/items/{id}":{
 // board is an instance with everything.
 func board() plugin.Instance {
 	return plugin.Instance{
-		ID: "i1", Name: "acme/board", Short: "board", Version: "1.0.0", Digest: "sha256:1",
+		State: plugin.StateActive,
+		ID:    "i1", Name: "acme/board", Short: "board", Version: "1.0.0", Digest: "sha256:1",
 		Manifest: &manifestv1.Manifest{Title: "Board", Capabilities: []manifestv1.Capability{
 			{Type: route.Name, OpenAPI: json.RawMessage(fragmentJSON)},
 			{Type: view.Name, Views: []manifestv1.View{

@@ -184,8 +184,10 @@ func (r *Reading) ask(ctx context.Context, s *step, req processorv1.Request) (pr
 	if r.err != nil {
 		return out, r.err
 	}
-	if err := r.house.Call(ctx, host.System(r.t, "catalog"), s.in.Short, processorv1.Name, processorv1.MethodProcess, req, &out); err != nil {
-		return out, err
+	answer, err := r.house.Ask(ctx, host.System(r.t, "catalog"), plugin.Request{Plugin: s.in.Short, Capability: processorv1.Name,
+		Method: processorv1.MethodProcess, Body: req, Out: &out, Repeatable: true})
+	if err != nil || answer.Neutral { // the neutral answer leaves the entity as it was
+		return processorv1.Response{}, err
 	}
 	return out, s.check(req.Phase, &out)
 }

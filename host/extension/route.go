@@ -3,13 +3,16 @@ package extension
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
@@ -204,7 +207,9 @@ func (r *Router) serve(ctx context.Context, c host.Caller, short string, op *fra
 		return route.Response{}, e
 	}
 	var out route.Response
-	if err := r.house.Call(ctx, c, short, route.Name, route.MethodHandle, in, &out); err != nil {
+	answer, err := r.house.Ask(ctx, c, plugin.Request{Plugin: short, Capability: route.Name, Method: route.MethodHandle, Body: in, Out: &out,
+		Repeatable: op.Method == http.MethodGet || op.Method == http.MethodHead})
+	if err != nil {
 		return route.Response{}, err
 	}
 	if faults := op.CheckResponse(&out); len(faults) > 0 {
@@ -213,8 +218,29 @@ func (r *Router) serve(ctx context.Context, c host.Caller, short string, op *fra
 	if faults := cleanHeader(&out); len(faults) > 0 {
 		return route.Response{}, lied(short, op.ID, faults)
 	}
+	mark(&out, answer)
 	return out, nil
 }
+
+// HeaderStale says how many seconds old an answer is that is given because the
+// plugin fails now.
+const HeaderStale = "Callboard-Stale"
+
+// mark says in headers how the answer came about: how long it waited for its
+// turn and for code, how long the plugin took, and how old it is where it is an
+// earlier one.
+func mark(out *route.Response, a plugin.Answer) {
+	if out.Header == nil {
+		out.Header = map[string]string{}
+	}
+	if a.Stale > 0 {
+		out.Header[HeaderStale] = strconv.FormatInt(int64(a.Stale.Seconds()), 10)
+		return
+	}
+	out.Header["Server-Timing"] = fmt.Sprintf("wait;dur=%.3f, plugin;dur=%.3f", millis(a.Usage.Waited), millis(a.Usage.Wall))
+}
+
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // lied says that a plugin's answer is not what its manifest promised.
 func lied(short, id string, faults []schema.Fault) error {
@@ -256,6 +282,7 @@ var (
 		"set-cookie", "content-type", "content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive",
 		"upgrade", "trailer", "te", "date", "server", "location", "traceparent", "strict-transport-security", "www-authenticate",
 		"content-security-policy", "x-frame-options", "x-content-type-options", "referrer-policy", "clear-site-data",
+		"server-timing", "callboard-stale",
 	}
 )
 

@@ -98,7 +98,7 @@ func (s *Schedules) Sync(ctx context.Context) error {
 	for _, t := range tenants {
 		for _, in := range s.house.Active(t.ID) {
 			capability := in.Capability(schedule.Name)
-			if capability == nil {
+			if capability == nil || !in.State.Serves() {
 				continue
 			}
 			for _, sc := range capability.Schedules {

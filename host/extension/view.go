@@ -3,8 +3,10 @@ package extension
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
@@ -80,14 +82,32 @@ func (v *Views) Render(ctx context.Context, c host.Caller, short, id string, ent
 		entity = nil
 	}
 	var tree view.Tree
-	err = v.house.Call(ctx, c, short, view.Name, view.MethodRender, view.Request{View: id, Slot: offer.Slot, Entity: entity, Params: params}, &tree)
+	answer, err := v.house.Ask(ctx, c, plugin.Request{Plugin: short, Capability: view.Name, Method: view.MethodRender,
+		Body: view.Request{View: id, Slot: offer.Slot, Entity: entity, Params: params}, Out: &tree, Repeatable: true})
 	if err != nil {
 		return view.Tree{}, err
+	}
+	if answer.Neutral {
+		return view.Tree{Nodes: []view.Node{{Empty: &view.Empty{Title: "Nothing to show for now", Text: "The plugin " + short + " does not answer."}}}}, nil
 	}
 	if faults := checkTree(&tree); len(faults) > 0 {
 		return view.Tree{}, lied(short, "the view "+id, faults)
 	}
+	if answer.Stale > 0 {
+		tree.Source = staleSource(tree.Source, short, answer)
+	}
 	return tree, nil
+}
+
+// staleSource says under the title that the view is an earlier one, and why.
+func staleSource(s *view.Source, short string, a plugin.Answer) *view.Source {
+	out := view.Source{Label: short, FetchedAt: time.Now().Add(-a.Stale).UTC()}
+	if s != nil {
+		out = *s
+	}
+	out.Stale = true
+	out.Message = fmt.Sprintf("The plugin does not answer; this is its answer from %s ago.", a.Stale.Truncate(time.Second))
+	return &out
 }
 
 // offer finds a view in the manifest of an active plugin.
