@@ -93,7 +93,7 @@ func (s Settings) makePlugin(cmd *cobra.Command, p draft) error {
 		return host.Errorf(host.CodeConflict, "the folder %s is already there", p.Short).
 			WithHint("Move it away, or run the command in another folder.")
 	}
-	modules, err := source(manifestv1.RuntimeWASM)
+	modules, err := source(manifest.RuntimeWASM)
 	if err != nil {
 		return err
 	}
