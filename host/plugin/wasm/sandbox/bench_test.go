@@ -3,6 +3,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -390,4 +391,37 @@ func throughput(call func()) (rate, cost float64) {
 	}
 	wg.Wait()
 	return float64(n.Load()) / time.Since(begin).Seconds(), float64(used()-before) / float64(n.Load())
+}
+
+// BenchmarkOpen measures what is between an image on disk and the first answer,
+// beside compiling: loading it, and making a sandbox.
+func BenchmarkOpen(b *testing.B) {
+	for _, lang := range runtimetest.Languages() {
+		img := imaged(b, runtimetest.Guest(b, lang))
+		var file bytes.Buffer
+		if err := img.Save(&file); err != nil {
+			b.Fatal(err)
+		}
+		b.Run(lang+"/load", func(b *testing.B) {
+			b.SetBytes(img.Bytes())
+			for b.Loop() {
+				again, err := Load(bytes.NewReader(file.Bytes()))
+				if err != nil {
+					b.Fatal(err)
+				}
+				_ = again.Close()
+			}
+		})
+		c := opened(b, runtimetest.Guest(b, lang), []Job{act("echo", "warm")}, nil)
+		b.Run(lang+"/sandbox", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				box, err := c.fresh(context.Background())
+				if err != nil {
+					b.Fatal(err)
+				}
+				_ = box.close()
+			}
+		})
+	}
 }

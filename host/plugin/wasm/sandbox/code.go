@@ -123,7 +123,7 @@ func (c *Code) fresh(ctx context.Context) (*Sandbox, error) {
 	if err := b.state.Begin(ctx, &kernel.Call{}); err != nil {
 		return nil, err
 	}
-	module, err := c.settings.Runtime.InstantiateModule(b.memory.within(b.state, 0), c.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	module, err := instantiate(b.memory.within(b.state, 0), c.settings.Runtime, c.compiled)
 	b.state.Reset()
 	if err != nil {
 		b.memory.Free()
@@ -134,6 +134,17 @@ func (c *Code) fresh(ctx context.Context) (*Sandbox, error) {
 		return nil, errors.Join(err, b.close())
 	}
 	return b, nil
+}
+
+// instantiate makes an instance without a name that runs nothing by itself.
+func instantiate(ctx context.Context, r wazero.Runtime, compiled wazero.CompiledModule) (m api.Module, err error) {
+	defer func() {
+		// The engine takes it that there is memory for a guest's beginning.
+		if p := recover(); p != nil {
+			m, err = nil, fmt.Errorf("there is no memory for the guest: %v", p)
+		}
+	}()
+	return r.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 }
 
 // bind finds the globals that reset sets back.

@@ -86,6 +86,9 @@ func TestLimitsSayWhatTheyAre(t *testing.T) {
 			if !errors.As(err, &fault) || fault.Kind != k.kind || out != nil {
 				t.Fatalf("it answered %q, %v", out, err)
 			}
+			if err.Error() == "" {
+				t.Error("it says nothing")
+			}
 			if k.limits && (fault.Limit <= 0 || fault.Used < fault.Limit) {
 				t.Errorf("the figures are %d of %d", fault.Used, fault.Limit)
 			}
@@ -144,7 +147,7 @@ func TestExitLeavesTheSandbox(t *testing.T) {
 		j := act("code", nil)
 		_, _, err := b.Invoke(t.Context(), &j)
 		var failed *Failed
-		if !errors.As(err, &failed) || failed.Code != 7 {
+		if !errors.As(err, &failed) || failed.Code != 7 || !strings.Contains(err.Error(), "returned 7") {
 			t.Errorf("it ended with %v", err)
 		}
 	})

@@ -114,11 +114,14 @@ func NewImage(ctx context.Context, s Source) (*Image, error) {
 		return nil, err
 	}
 	b.meter.begin(s.Fuel)
-	module, err := s.Runtime.InstantiateModule(b.memory.within(state, start.Memory), compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	module, err := instantiate(b.memory.within(state, start.Memory), s.Runtime, compiled)
+	if err != nil {
+		err = fmt.Errorf("instantiating the guest: %w", b.explain(err))
+	}
 	state.Reset()
 	if err != nil {
 		b.memory.Free()
-		return nil, fmt.Errorf("instantiating the guest: %w", b.explain(err))
+		return nil, err
 	}
 	defer module.Close(context.WithoutCancel(ctx))
 	b.module = module

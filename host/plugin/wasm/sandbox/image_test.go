@@ -144,6 +144,13 @@ func TestInitialisationIsLimited(t *testing.T) {
 			}
 		})
 	}
+	t.Run("MemoryOfItsBeginning", func(t *testing.T) {
+		_, err := NewImage(t.Context(), Source{Runtime: r, Template: tmpl, Globals: globals, Start: kernel.Call{Memory: wasmPage}})
+		var fault *kernel.Fault
+		if !errors.As(err, &fault) || fault.Kind != kernel.Memory || fault.Used <= fault.Limit {
+			t.Errorf("it gave %v", err)
+		}
+	})
 	t.Run("ErrCode", func(t *testing.T) {
 		if _, err := NewImage(t.Context(), Source{Runtime: r, Template: []byte("junk"), Start: limits()}); err == nil {
 			t.Error("junk has an image")

@@ -156,7 +156,7 @@ func (b *Sandbox) explain(err error) error {
 	case n > 0:
 		// A guest that goes on without the memory that it asked for, and fails
 		// for another reason, does not happen: it dies where it needs it.
-		return errors.Join(&kernel.Fault{Kind: kernel.Memory, Limit: b.memory.limit, Used: n}, err)
+		return errors.Join(b.tooLarge(n), err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.Join(&kernel.Fault{Kind: kernel.Deadline}, err)
 	case errors.Is(err, context.Canceled):
@@ -175,6 +175,16 @@ func (b *Sandbox) explain(err error) error {
 		return errors.Join(&kernel.Fault{Kind: kernel.Stack}, err)
 	}
 	return &Trap{Text: text, err: err}
+}
+
+// tooLarge is the fault of a guest that wanted so much memory: more than its
+// call may have, or else more than a sandbox can have.
+func (b *Sandbox) tooLarge(wanted int64) *kernel.Fault {
+	limit := b.memory.limit
+	if limit <= 0 || wanted <= limit {
+		limit = int64(b.memory.reserve)
+	}
+	return &kernel.Fault{Kind: kernel.Memory, Limit: limit, Used: wanted}
 }
 
 // clip makes what a guest said fit for a message.

@@ -155,7 +155,7 @@ func (b *Sandbox) run(d *door, job *Job) (out []byte, err error) {
 	view := b.state.Output()
 	if n := b.state.Refused(); len(view) == 0 && n > 0 {
 		// Guests do not look whether the kernel gave them room for their answer.
-		return nil, &kernel.Fault{Kind: kernel.Memory, Limit: job.Memory, Used: n}
+		return nil, b.tooLarge(n)
 	}
 	if job.Output > 0 && int64(len(view)) > job.Output {
 		return nil, &kernel.Fault{Kind: kernel.Output, Limit: job.Output, Used: int64(len(view))}
