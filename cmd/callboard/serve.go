@@ -190,7 +190,12 @@ func (p *portal) openPlugins(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	shelves, err := openShelves(p.db, p.config, log)
+	if err != nil {
+		return err
+	}
 	services := service.Set(service.Settings{
+		Tables: shelves.tables, Blobs: shelves.blobs, Caches: shelves.caches, Search: catalogService{p.catalog},
 		KV: kv.New(p.db, kv.Settings{}), Catalog: catalogService{p.catalog}, Log: log, HTTP: service.HTTPSettings{},
 		Events: p.flow, Work: p.flow.work, Mail: p.flow.mail,
 	})
@@ -200,7 +205,7 @@ func (p *portal) openPlugins(ctx context.Context) error {
 	}
 	p.watchers = openWatchers(p.data, func() *plugin.House { return p.house }, log)
 	p.house, err = plugin.New(p.db, runtimes, services, p.gate(), announcer{p.audit, p.flow}, p.box,
-		plugin.Settings{Data: append(p.flow.stores(), p.watchers.shelf), DataDir: p.config.Data, BundledDir: bundledDir(p.config), LocalPaths: p.config.Development, ProcessPlugins: p.config.ProcessPlugins,
+		plugin.Settings{Data: append(append(p.flow.stores(), p.watchers.shelf), shelves.droppers()...), Tables: snapshots{shelves.tables}, DataDir: p.config.Data, BundledDir: bundledDir(p.config), LocalPaths: p.config.Development, ProcessPlugins: p.config.ProcessPlugins,
 			Reserved: api.OperationIDs(), Observer: p.watchers.observers(), Trial: recording.Trial{Store: p.watchers.shelf},
 			Log: log})
 	if err != nil {
@@ -263,6 +268,7 @@ func (p *portal) configureCatalog(ctx context.Context, t host.Tenant) error {
 func (p *portal) handler(ctx context.Context, c config.Config) http.Handler {
 	log := p.telemetry.Logger()
 	records := audit.NewReader(p.audit, p.gate())
+	archive := recording.NewArchive(p.watchers.shelf, p.house, p.gate(), p.audit, p.watchers.recorder.Forget)
 	programs := api.New(api.Settings{
 		Auth: p.gate(), Authz: p.gate(), Entities: p.catalog, Locations: p.catalog, Inspector: p.catalog,
 		Plugins: p.house, Installer: p.house, Changer: p.house, Operations: p.router,
@@ -272,7 +278,7 @@ func (p *portal) handler(ctx context.Context, c config.Config) http.Handler {
 	})
 	people := web.New(web.Settings{
 		Door: p.gate(), Authz: p.gate(), Sessions: p.auth, Tokens: p.auth, Members: p.auth,
-		Entities: p.catalog, Locations: p.catalog, Plugins: p.house, Installer: p.house, Changer: p.house,
+		Entities: p.catalog, Locations: p.catalog, Plugins: p.house, Installer: p.house, Changer: p.house, Meter: p.house, Recordings: archive,
 		Views: p.views, Operations: p.router, Trail: records, Contract: contract{programs},
 		BaseDomain: c.BaseDomain, PublicURL: c.BaseURL, Log: log,
 	})

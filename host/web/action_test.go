@@ -34,6 +34,9 @@ func TestActions(t *testing.T) {
 		"enable":                   {post("/plugins/builds/enable"), "Enable builds", "/plugins/builds"},
 		"disable":                  {post("/plugins/builds/disable"), "Disable builds", "/plugins/builds"},
 		"roll back":                {post("/plugins/argo-cd/rollback"), "Rollback argo-cd", "/plugins/argo-cd"},
+		"retry":                    {post("/plugins/builds/retry"), "Retry builds", "/plugins/builds"},
+		"set a quota":              {post("/plugins/builds/quota", "callsPerMinute", "60", "fuelPerDay", ""), "SetQuota callboard/builds 60 0", "/plugins/builds?tab=usage"},
+		"say what is recorded":     {post("/plugins/builds/recording-rule", "percent", "25", "days", "2", "most", "10"), "SetRule callboard/builds 0.25 48h0m0s 10", "/plugins/builds?tab=recordings"},
 		"uninstall":                {post("/plugins/builds/uninstall"), "Uninstall builds", "/plugins"},
 		"run an operation":         {post("/-/actions/builds", "operation", "buildsRerun", "param.run", "812", "next", entity), "Invoke builds buildsRerun map[run:812] ", entity},
 		"run with fields":          {post("/-/actions/builds", "operation", "buildsRerun", "kind.run", "number", "field.run", "812", "kind.dry", "checkbox", "kind.n", "number", "field.n", "2.5", "kind.ref", "text", "field.ref", "main", "kind.none", "text"), `Invoke builds buildsRerun map[run:812] {"dry":false,"n":2.5,"ref":"main"}`, "/"},
@@ -233,6 +236,9 @@ func TestInputsThatCannotBeUsedComeBackWithTheirErrors(t *testing.T) {
 		"a token":                 {"CreateToken", host.Errorf(host.CodeInvalid, "The label is too long."), post("/settings/tokens", "label", "x", "role", "admin", "days", "7"), "The label is too long."},
 		"an expiry":               {"", nil, post("/settings/tokens", "label", "x", "role", "admin", "days", "-1"), "not a number of days"},
 		"somebody who is there":   {"CreateUser", host.Errorf(host.CodeConflict, "Somebody has the address already."), post("/settings/members", "email", "x@y.example", "role", "viewer"), "Somebody has the address already."},
+		"a quota":                 {"", nil, post("/plugins/builds/quota", "callsPerMinute", "many"), "callsPerMinute must be a whole number"},
+		"a share of calls":        {"", nil, post("/plugins/builds/recording-rule", "percent", "200", "days", "1", "most", "1"), "must be between 0 and 1"},
+		"a number of recordings":  {"", nil, post("/plugins/builds/recording-rule", "percent", "2", "days", "1", "most", "x"), "most must be a number"},
 		"a password":              {"", nil, post("/settings/password", "current", "wrong", "new", "x"), "The current password is not right."},
 	}
 	for name, test := range tests {

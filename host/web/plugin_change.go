@@ -75,6 +75,9 @@ func (s *site) changePlugin(v *visit) error {
 	case "disable":
 		in, err = v.Changer.Disable(v.ctx(), v.caller, name)
 		done = " is disabled. Its data stay."
+	case "retry":
+		in, err = v.Meter.Retry(v.ctx(), v.caller, name)
+		done = " is tried again."
 	case "rollback":
 		in, err = v.Installer.Rollback(v.ctx(), v.caller, name)
 		done = " runs version " + in.Version + "."

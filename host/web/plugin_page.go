@@ -19,6 +19,7 @@ import (
 	"github.com/callboard-dev/callboard/host/web/ui/frame"
 	"github.com/callboard-dev/callboard/host/web/ui/text"
 	viewv1 "github.com/callboard-dev/callboard/schemas/capability/view/v1"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
 
 // pluginPage shows one installed plugin.
@@ -32,7 +33,10 @@ func (s *site) pluginPage(v *visit) error {
 
 func (v *visit) showPlugin(status int, in plugin.Instance, current string, sent []byte, failure *host.Error) error {
 	tabs := ui.Tabs{Label: "About " + titleOfPlugin(in)}
-	names := [][2]string{{"overview", "Overview"}, {"permissions", "Permissions"}, {"configuration", "Configuration"}, {"operations", "Operations"}, {"readme", "Readme"}}
+	names := [][2]string{{"overview", "Overview"}, {"permissions", "Permissions"}, {"configuration", "Configuration"}, {"operations", "Operations"}, {"usage", "Usage"}, {"readme", "Readme"}}
+	if v.may(host.ActionPluginManage) && in.Manifest != nil && in.Manifest.Runtime == manifestv1.RuntimeWASM {
+		names = append(names[:len(names)-1], [2]string{"recordings", "Recordings"}, names[len(names)-1])
+	}
 	if in.Pending != nil {
 		names = append(names[:1:1], append([][2]string{{"upgrade", "Upgrade " + in.Version + " → " + in.Pending.Version}}, names[1:]...)...)
 	}
@@ -51,6 +55,10 @@ func (v *visit) showPlugin(status int, in plugin.Instance, current string, sent 
 		content = v.configurationTab(in, sent, failure)
 	case "operations":
 		content = v.operationsTab(in)
+	case "usage":
+		content = v.usageTab(in, failure)
+	case "recordings":
+		content = v.recordingsTab(in, failure)
 	case "readme":
 		content = readmeTab(in)
 	default:
@@ -104,7 +112,11 @@ func (v *visit) pluginBanners(in plugin.Instance) g.Node {
 	out := g.Group{v.progress(in)}
 	switch in.State {
 	case plugin.StateFailedToStart, plugin.StateFailedToStay, plugin.StateQuarantined:
-		out = append(out, ui.Banner{Tone: ui.Bad, Title: "The plugin does not run", Text: in.StateDetail})
+		stopped := ui.Banner{Tone: ui.Bad, Title: "The plugin does not run", Text: in.StateDetail}
+		if v.may(host.ActionPluginManage) {
+			stopped.Actions = []g.Node{h.Form(v.post(pluginURL(in.Short)+"/retry"), ui.Button{Label: "Try again", Small: true})}
+		}
+		out = append(out, stopped)
 	case plugin.StateUpdatePending:
 		out = append(out, ui.Banner{Tone: ui.Warn, Title: "The new version asks for more", Text: in.Version + " keeps serving until you decide.",
 			Actions: []g.Node{ui.Button{Label: "Review", Small: true, Href: pluginURL(in.Short) + "?tab=upgrade"}}})
@@ -166,9 +178,9 @@ func (v *visit) pluginOverview(in plugin.Instance) g.Node {
 			{Label: "Calls", Value: ui.Count(int(health.Calls))}, failed,
 			{Label: "Running now", Value: ui.Count(health.Running), Unit: "of " + ui.Count(health.Limit)},
 			{Label: "Stored", Value: bytesInWords(health.KVBytes)}}},
-		ui.Card{Title: "Sandbox", Span: "span-4", Body: data.Facts{{Key: "State", Value: ui.Nodes{stateChip(in.State), ui.If(in.StateDetail != "", func() g.Node { return h.Div(h.Class("small soft"), g.Text(in.StateDetail)) })}},
+		ui.Card{Title: "Sandbox", Span: "span-4", Body: append(data.Facts{{Key: "State", Value: ui.Nodes{stateChip(in.State), ui.If(in.StateDetail != "", func() g.Node { return h.Div(h.Class("small soft"), g.Text(in.StateDetail)) })}},
 			{Key: "Code", Value: g.Text(bytesInWords(health.CodeBytes) + ", " + loaded)}, {Key: "Digest", Value: h.Code(g.Text(shortDigest(in.Digest)))},
-			{Key: "Installed", Value: ui.Ago(in.InstalledAt, v.now())}, {Key: "Offers", Value: g.Text(cmp.Or(offers(in), "nothing"))}}},
+			{Key: "Installed", Value: ui.Ago(in.InstalledAt, v.now())}, {Key: "Offers", Value: g.Text(cmp.Or(offers(in), "nothing"))}}, sandboxFacts(health.Facts)...)},
 		ui.Card{Title: "Last calls", Span: "span-12", Flush: true, Body: v.callTable(health.Recent)})
 }
 

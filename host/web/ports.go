@@ -10,6 +10,8 @@ import (
 	"github.com/callboard-dev/callboard/host/catalog"
 	"github.com/callboard-dev/callboard/host/extension"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/ledger"
+	"github.com/callboard-dev/callboard/host/plugin/recording"
 	routev1 "github.com/callboard-dev/callboard/schemas/capability/route/v1"
 	viewv1 "github.com/callboard-dev/callboard/schemas/capability/view/v1"
 )
@@ -120,4 +122,21 @@ type Trail interface {
 // Contract gives the tenant's OpenAPI document as JSON.
 type Contract interface {
 	Document(ctx context.Context, c host.Caller) ([]byte, error)
+}
+
+// Meter tells what a plugin uses, and bounds it; plugin.House is one.
+type Meter interface {
+	Usage(ctx context.Context, c host.Caller, name string, q ledger.Query) (ledger.Report, error)
+	Quotas(ctx context.Context, c host.Caller, name string) (ledger.Quotas, error)
+	SetQuota(ctx context.Context, c host.Caller, name string, q ledger.Quota) (ledger.Quotas, error)
+	// Retry lets a plugin that was stopped for failing work again.
+	Retry(ctx context.Context, c host.Caller, name string) (plugin.Instance, error)
+}
+
+// Recordings are recorded calls of plugins; recording.Archive is one.
+type Recordings interface {
+	List(ctx context.Context, c host.Caller, name string, limit int) ([]recording.Entry, error)
+	Export(ctx context.Context, c host.Caller, name, id string) (*recording.Recording, error)
+	Rule(ctx context.Context, c host.Caller, name string) (recording.Rule, error)
+	SetRule(ctx context.Context, c host.Caller, name string, rule recording.Rule) (recording.Rule, error)
 }

@@ -40,6 +40,8 @@ type Settings struct {
 	Plugins    Plugins
 	Installer  Installer
 	Changer    Changer
+	Meter      Meter
+	Recordings Recordings
 	Views      Views
 	Operations Operations
 	Trail      Trail
@@ -154,15 +156,19 @@ func (s *site) pages() map[string]page {
 		"GET /-/components":            s.components,
 		"GET /p/{plugin}/{view}":       s.viewPage,
 
-		"GET /plugins":                    s.pluginList,
-		"GET /plugins/install":            s.installPage,
-		"POST /plugins/install":           s.install,
-		"POST /plugins/upload":            s.upload,
-		"GET /plugins/{plugin}":           s.pluginPage,
-		"GET /plugins/{plugin}/progress":  s.pluginProgress,
-		"POST /plugins/{plugin}/grant":    s.grant,
-		"POST /plugins/{plugin}/config":   s.configure,
-		"POST /plugins/{plugin}/{change}": s.changePlugin,
+		"GET /plugins":                   s.pluginList,
+		"GET /plugins/install":           s.installPage,
+		"POST /plugins/install":          s.install,
+		"POST /plugins/upload":           s.upload,
+		"GET /plugins/{plugin}":          s.pluginPage,
+		"GET /plugins/{plugin}/progress": s.pluginProgress,
+		"POST /plugins/{plugin}/grant":   s.grant,
+		"POST /plugins/{plugin}/config":  s.configure,
+		"POST /plugins/{plugin}/quota":   s.setQuota,
+
+		"POST /plugins/{plugin}/recording-rule": s.setRecordingRule,
+		"GET /plugins/{plugin}/recordings/{id}": s.exportRecording,
+		"POST /plugins/{plugin}/{change}":       s.changePlugin,
 
 		"GET /settings":                       s.accountPage,
 		"POST /settings/theme":                s.theme,

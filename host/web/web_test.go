@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin"
 	"github.com/callboard-dev/callboard/host/web"
 	"github.com/callboard-dev/callboard/host/web/assets"
 	"github.com/callboard-dev/callboard/host/web/webtest"
@@ -158,6 +159,9 @@ func TestPages(t *testing.T) {
 		"/plugins/argo-cd?tab=permissions":           {"Granted", "Save what it may do"},
 		"/plugins/argo-cd?tab=configuration":         {"Argo CD URL", "It has a value", "Servers", "Add one"},
 		"/plugins/builds?tab=operations":             {"/api/plugins/builds/runs/{run}/rerun", "buildsRerun"},
+		"/plugins/argo-cd?tab=usage":                 {"Fuel", "upstream-failed", "By capability", "5 G", "Calls per minute"},
+		"/plugins/argo-cd?tab=usage&span=30d":        {`aria-current="true">30 days`},
+		"/plugins/builds?tab=recordings":             {"view/v1 render", "2 redacted", "/plugins/builds/recordings/rec_1", "callboard plugin replay", "Share of calls"},
 		"/plugins/argo-cd?tab=readme":                {"<strong>sync and health</strong>"},
 		"/plugins/builds?tab=readme":                 {"The package has no readme"},
 		"/settings":                                  {"Signed in as", "one-time link", "Change password", "Appearance"},
@@ -398,3 +402,25 @@ func upload(t *testing.T, content, token string) *http.Request {
 }
 
 func called(r *webtest.Rooms, want string) bool { return slices.Contains(r.Calls, want) }
+
+func TestARecordingIsSentAsAFile(t *testing.T) {
+	h := handler(t, webtest.New(now))
+	r := send(h, get("/plugins/builds/recordings/rec_1"))
+	if text := body(t, r); r.StatusCode != http.StatusOK || !strings.HasPrefix(r.Header.Get("Content-Disposition"), "attachment") || !strings.Contains(text, "callboard.dev/recording/v1") {
+		t.Errorf("got status %d, %v: %s", r.StatusCode, r.Header, text)
+	}
+	if r := send(h, get("/plugins/builds/recordings/rec_9")); r.StatusCode != http.StatusNotFound {
+		t.Errorf("got status %d", r.StatusCode)
+	}
+}
+
+func TestAStoppedPluginIsTriedAgainByItsAdmins(t *testing.T) {
+	rooms := webtest.New(now)
+	rooms.Installed[1].State, rooms.Installed[1].StateDetail = plugin.StateQuarantined, "It failed too often."
+	if text := body(t, send(handler(t, rooms), get("/plugins/builds"))); !strings.Contains(text, "It failed too often.") || !strings.Contains(text, `action="/plugins/builds/retry"`) {
+		t.Error("an admin finds neither the reason nor the way on")
+	}
+	if text := body(t, send(handler(t, rooms.As(host.RoleViewer)), get("/plugins/builds"))); strings.Contains(text, "/retry") || strings.Contains(text, "tab=recordings") {
+		t.Error("a viewer is offered what only admins may do")
+	}
+}

@@ -79,7 +79,7 @@ func (r *Rooms) Demo() *Rooms {
 
 // Settings are the pages' settings over these rooms.
 func (r *Rooms) Settings() web.Settings {
-	return web.Settings{Door: r, Authz: r, Sessions: r, Tokens: r, Members: r, Entities: r, Locations: r, Plugins: house{r}, Installer: house{r}, Changer: house{r},
+	return web.Settings{Door: r, Authz: r, Sessions: r, Tokens: r, Members: r, Entities: r, Locations: r, Plugins: house{r}, Installer: house{r}, Changer: house{r}, Meter: meter{house{r}}, Recordings: tapes{house{r}},
 		Views: shows{r}, Operations: r, Trail: trail{r}, Contract: r, Now: func() time.Time { return r.now }}
 }
 
