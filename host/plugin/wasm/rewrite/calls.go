@@ -7,9 +7,15 @@ const lightest = 40
 
 // weigh finds the light functions: those without loops, indirect calls and
 // anything that takes time by its operands, whose callees are light as well. A
-// function that can come to itself is never among them.
+// function that can come to itself is never among them, nor one that the host
+// calls: nobody would pay.
 func (m *Module) weigh() {
 	state := make([]byte, len(m.bodies))
+	for _, e := range m.exports {
+		if i := int(e.Index) - m.imported; e.Kind == KindFunction && i >= 0 {
+			state[i] = weighDone
+		}
+	}
 	for i := range m.bodies {
 		m.weighOne(i, 0, state)
 	}

@@ -103,6 +103,9 @@ func (w *meter) function(b *body) error {
 			w.charge(points[0].cost)
 			if points[0].look {
 				w.look()
+				if w.tight > 0 {
+					w.global(opGlobalGet, w.fuel).local(opLocalSet, w.cached)
+				}
 			}
 			points = points[1:]
 		}

@@ -12,6 +12,10 @@ const stretch = 24
 // first thing, to be charged with the loop.
 const prologue = 8
 
+// maxUnseen is how much code without loops runs without a look, about: a tenth
+// of a millisecond's. Long functions look on their way.
+const maxUnseen = 200_000
+
 // point is a place in a function's code where fuel is charged.
 type point struct {
 	at    int
@@ -98,7 +102,10 @@ func (p *planner) head() {
 
 func (p *planner) instruction(in *instruction) {
 	if p.alive {
-		p.cost += p.m.price(in)
+		if p.cost += p.m.price(in); p.cost > maxUnseen {
+			p.settle()
+			p.from = in.end
+		}
 	}
 	if in.op == opCall || in.op == opCallIndirect || in.op == opMemoryGrow || in.bulk() {
 		p.frames[len(p.frames)-1].calls = true
@@ -154,6 +161,10 @@ func (p *planner) settle() {
 	}
 	at := &p.points[p.cur]
 	switch {
+	case at.cost > 0 && at.cost+p.cost > maxUnseen:
+		p.cover(p.from)
+		at = &p.points[p.cur]
+		at.look = true
 	case at.skipped == never:
 	case at.maybe+p.cost <= stretch:
 		at.maybe += p.cost

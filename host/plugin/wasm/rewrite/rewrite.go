@@ -7,11 +7,13 @@
 // # Fuel
 //
 // One unit is about one instruction. An exported global, FuelGlobal, is counted
-// down before a stretch of code runs, by the number of its instructions; bulk
-// operations cost one more for each 16 bytes that they move, and memory.grow
-// 1,024 for each page. A stretch may hold branches that skip some of it (at most
-// stretch instructions, see plan.go), so fuel is a little above the number of
-// instructions that ran. It depends on nothing but the module and what its
+// down before a stretch of code runs, by the number of its instructions. What
+// takes longer costs more (price, in calls.go): calls of imports 32, calls of the
+// guest's own functions by the size of their frames, bulk operations one for each
+// 16 bytes that they move, memory.grow 1,024 for each page. A stretch may hold
+// branches that skip some of it (at most stretch instructions, see plan.go), so
+// fuel is always at least the number of instructions that ran, and for most
+// programs less than twice of it. It depends on nothing but the module and what its
 // imports answer: the same call costs the same on every host.
 //
 // The code looks whether fuel is below zero at the entry of functions, at the
@@ -19,7 +21,7 @@
 // YieldModule, a function (i64) -> i64: it takes the (negative) fuel and answers
 // the new one, or does not return at all. What is answered is usually the
 // argument and a slice more; what is still negative yields again at the next
-// look. Between two looks a guest runs no more than about maxUnseen instructions.
+// look. Between two looks a guest runs about maxUnseen instructions at most.
 //
 // # Limits
 //
