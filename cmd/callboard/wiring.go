@@ -175,6 +175,12 @@ func signInLink(base, token string) string { return base + "/login/link?token=" 
 // dropInstances removes a tenant's plugins, as the first step of its deletion.
 func dropInstances(ctx context.Context, d *data, t host.Tenant) error {
 	// What the tenant's releases leave on disk is swept at the next start.
-	_, err := record.DropTenant(ctx, d.db, t.ID)
-	return err
+	if _, err := record.DropTenant(ctx, d.db, t.ID); err != nil {
+		return err
+	}
+	blobs, err := openBlobs(d.db, d.config)
+	if err != nil {
+		return err
+	}
+	return blobs.DropTenant(ctx, t.ID)
 }

@@ -77,9 +77,6 @@ func (o option) choose(fs *pflag.FlagSet, env Lookup, f *file) (value, from stri
 
 // warn says which settings this release accepts and does not use.
 func (c *Config) warn() {
-	if c.RedisURL != "" {
-		c.Warnings = append(c.Warnings, "redis-url is accepted but not used by this release: sessions and caches live in the database and in memory")
-	}
 	if c.MeilisearchURL != "" {
 		c.Warnings = append(c.Warnings, "meilisearch-url is accepted but not used by this release: search runs in the database")
 	}

@@ -35,7 +35,7 @@ func options() []option {
 		{name: "listen", def: "127.0.0.1:8080", usage: "address of the main listener", set: address(func(c *Config) *string { return &c.Listen })},
 		{name: "ops-listen", def: "127.0.0.1:8081", usage: "address of the ops listener (health, metrics, profiles); not for the public", set: address(func(c *Config) *string { return &c.OpsListen })},
 		{name: "database-url", usage: "postgres://... ; empty keeps SQLite databases under --data", set: secretURL(func(c *Config) *Secret { return &c.DatabaseURL }, "postgres", "postgresql")},
-		{name: "redis-url", usage: "redis://... for sessions and caches of several hosts", set: secretURL(func(c *Config) *Secret { return &c.RedisURL }, "redis", "rediss")},
+		{name: "redis-url", usage: "redis://... for the cache of plugins, where several hosts share it", set: secretURL(func(c *Config) *Secret { return &c.RedisURL }, "redis", "rediss")},
 		{name: "meilisearch-url", usage: "http(s)://... of a Meilisearch server for search", set: secretURL(func(c *Config) *Secret { return &c.MeilisearchURL }, "http", "https")},
 		{name: "demo", bool: true, def: "false", usage: "make the tenant demo with example services and simulated upstreams", set: flag(func(c *Config) *bool { return &c.Demo })},
 		{name: "development", bool: true, def: "false", usage: "allow what only a developer's machine should: plugins from folders of the server", set: flag(func(c *Config) *bool { return &c.Development })},
