@@ -98,7 +98,7 @@ func (h *House) Grant(ctx context.Context, c host.Caller, name string, grants []
 			if err := switchTo(row, row.PendingDigest, next, checked, nil); err != nil {
 				return err
 			}
-			stale, err = h.keepTables(ctx, row)
+			stale, err = h.renewTables(ctx, row, next)
 			return err
 		}
 		checked, err := grant.Check(r.manifest.Permissions, grants)

@@ -19,6 +19,7 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin/record"
 	"github.com/callboard-dev/callboard/host/plugin/turn"
 	"github.com/callboard-dev/callboard/host/store"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
 
 // SecretBox seals the secrets of instances. Name says what a value is for; a
@@ -91,6 +92,9 @@ type Snapshots interface {
 	Snapshot(ctx context.Context, t host.TenantID, instance string) (id string, err error)
 	Restore(ctx context.Context, t host.TenantID, instance, id string) error
 	Forget(ctx context.Context, t host.TenantID, instance, id string) error
+	// Migrate brings the tables to the form that a release declares. What it
+	// refuses is an upgrade that would not work.
+	Migrate(ctx context.Context, t host.TenantID, instance string, m *manifestv1.Manifest) error
 }
 
 func (s Settings) filled() Settings {

@@ -141,6 +141,15 @@ func (h *House) keepTables(ctx context.Context, row *record.Instance) (stale str
 	return stale, nil
 }
 
+// renewTables keeps the tables as they are and brings them to the form that the
+// next release declares.
+func (h *House) renewTables(ctx context.Context, row *record.Instance, next *manifestv1.Manifest) (stale string, err error) {
+	if stale, err = h.keepTables(ctx, row); err != nil || h.settings.Tables == nil {
+		return stale, err
+	}
+	return stale, h.settings.Tables.Migrate(ctx, host.TenantID(row.TenantID), row.ID, next)
+}
+
 // returnTables brings the tables back that were kept, and keeps those of now,
 // so that a second rollback goes forward again.
 func (h *House) returnTables(ctx context.Context, row *record.Instance) (stale string, err error) {

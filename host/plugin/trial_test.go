@@ -14,6 +14,7 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin/recording"
 	"github.com/callboard-dev/callboard/host/plugin/runtimetest"
 	"github.com/callboard-dev/callboard/host/store/storetest"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 )
 
@@ -169,6 +170,14 @@ func (s *tables) Restore(_ context.Context, _ host.TenantID, _, id string) error
 	return nil
 }
 
+func (s *tables) Migrate(_ context.Context, _ host.TenantID, _ string, m *manifestv1.Manifest) error {
+	s.note("migrate to " + m.Version)
+	if m.Version == "2.9.0" {
+		return host.Errorf(host.CodeInvalid, "a step is missing")
+	}
+	return nil
+}
+
 func (s *tables) Forget(_ context.Context, _ host.TenantID, _, id string) error {
 	s.note("forget " + id)
 	return nil
@@ -188,13 +197,13 @@ func TestTables(t *testing.T) {
 		do   func() error
 		want string
 	}{
-		{"UpgradeKeeps", func() error { return upgrade("1.1.0", "") }, "keep s1"},
-		{"TheNextForgets", func() error { return upgrade("1.2.0", "") }, "keep s2, forget s1"},
+		{"UpgradeKeeps", func() error { return upgrade("1.1.0", "") }, "keep s1, migrate to 1.1.0"},
+		{"TheNextForgets", func() error { return upgrade("1.2.0", "") }, "keep s2, migrate to 1.2.0, forget s1"},
 		{"WaitingKeepsNothing", func() error { return upgrade("2.0.0", catalogPermission) }, ""},
 		{"ConsentKeeps", func() error {
 			_, err := s.house.Grant(t.Context(), s.admin(), "museum", []plugin.Grant{{Type: "kv/v1", Quota: "1KiB"}, {Type: "catalog/v1"}})
 			return err
-		}, "keep s3, forget s2"},
+		}, "keep s3, migrate to 2.0.0, forget s2"},
 		{"RollbackRestores", func() error { _, err := s.house.Rollback(t.Context(), s.admin(), "museum"); return err }, "keep s4, restore s3, forget s3"},
 		{"ForwardAgain", func() error { _, err := s.house.Rollback(t.Context(), s.admin(), "museum"); return err }, "keep s5, restore s4, forget s4"},
 	}
@@ -209,6 +218,14 @@ func TestTables(t *testing.T) {
 			}
 		})
 	}
+	t.Run("WithoutAWayToTheNewTablesThereIsNoUpgrade", func(t *testing.T) {
+		if err := upgrade("2.9.0", catalogPermission); host.CodeOf(err) != host.CodeInvalid {
+			t.Errorf("got %v", err)
+		}
+		if v, _ := version(t, s); v != "2.0.0" {
+			t.Errorf("version %s is installed", v)
+		}
+	})
 	t.Run("WithoutASnapshotThereIsNoUpgrade", func(t *testing.T) {
 		kept.full = true
 		if err := upgrade("3.0.0", catalogPermission); err == nil {

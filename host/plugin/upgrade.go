@@ -68,7 +68,7 @@ func (h *House) Upgrade(ctx context.Context, c host.Caller, name string, src Sou
 		if err := upgradeRow(row, r.manifest, b, o); err != nil || row.PendingDigest != "" {
 			return err
 		}
-		stale, err = h.keepTables(ctx, row)
+		stale, err = h.renewTables(ctx, row, b.Manifest)
 		return err
 	})
 	if err == nil {
