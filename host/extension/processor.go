@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -15,12 +16,17 @@ import (
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
 	processorv1 "github.com/callboard-dev/callboard/schemas/capability/processor/v1"
+	"github.com/callboard-dev/callboard/schemas/capability/view/v1"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	catalogv1 "github.com/callboard-dev/callboard/schemas/service/catalog/v1"
 )
 
 // relationType is the name of a relation.
 var relationType = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,62}$`)
+
+// errSkipped says that the plugin fails and its policy is to go on without it:
+// nobody is told, but the entity is shown to it again when it is read again.
+var errSkipped = errors.New("the processor was left out")
 
 // maxFailures is after how many failures in a row a processor is left alone
 // for the rest of a location: each could take as long as a call may.
@@ -122,7 +128,7 @@ type Processed struct {
 // it was, with a problem.
 func (r *Reading) Process(ctx context.Context, phase, location string, doc json.RawMessage) Processed {
 	var out Processed
-	about, err := subjectOf("entity.tab", doc)
+	about, err := subjectOf(view.SlotEntityTab, doc)
 	if err != nil {
 		return out // not even a kind: the format's own check says it
 	}
@@ -145,6 +151,10 @@ func (r *Reading) Process(ctx context.Context, phase, location string, doc json.
 			continue
 		}
 		answer, err := r.ask(ctx, s, processorv1.Request{Processor: s.p.ID, Phase: phase, Location: location, Entity: doc})
+		if errors.Is(err, errSkipped) {
+			out.Failed = true
+			continue
+		}
 		if err != nil {
 			s.failures++
 			he := host.AsError(err)
@@ -156,7 +166,7 @@ func (r *Reading) Process(ctx context.Context, phase, location string, doc json.
 		if answer.Entity != nil {
 			doc = answer.Entity
 			out.Doc = doc
-			if again, err := subjectOf("entity.tab", doc); err == nil {
+			if again, err := subjectOf(view.SlotEntityTab, doc); err == nil {
 				about = again
 			}
 		}
@@ -186,7 +196,10 @@ func (r *Reading) ask(ctx context.Context, s *step, req processorv1.Request) (pr
 	}
 	answer, err := r.house.Ask(ctx, host.System(r.t, "catalog"), plugin.Request{Plugin: s.in.Short, Capability: processorv1.Name,
 		Method: processorv1.MethodProcess, Body: req, Out: &out, Repeatable: true})
-	if err != nil || answer.Neutral { // the neutral answer leaves the entity as it was
+	if err == nil && answer.Neutral {
+		err = errSkipped
+	}
+	if err != nil {
 		return processorv1.Response{}, err
 	}
 	return out, s.check(req.Phase, &out)
@@ -212,7 +225,7 @@ func (s *step) check(phase string, out *processorv1.Response) error {
 		}
 	}
 	for i, raw := range out.Emit {
-		about, err := subjectOf("entity.tab", raw)
+		about, err := subjectOf(view.SlotEntityTab, raw)
 		if err != nil {
 			return bad("the entity %d that it adds has no kind", i+1)
 		}
