@@ -40,7 +40,7 @@ func (v *visit) recordingsTab(in plugin.Instance, failure *host.Error) g.Node {
 		if e.Redacted > 0 {
 			call = append(call, ui.Chip{Text: ui.Count(e.Redacted) + " redacted"})
 		}
-		t.Rows = append(t.Rows, data.Row{call, g.Text(e.Version), g.Text(amount(e.Fuel)), ui.Ago(e.At, v.now()),
+		t.Rows = append(t.Rows, data.Row{h.Div(h.Class("row"), call), g.Text(e.Version), g.Text(amount(e.Fuel)), ui.Ago(e.At, v.now()),
 			ui.Button{Label: "Export", Small: true, Href: pluginURL(in.Short) + "/recordings/" + e.ID, Attrs: []g.Node{h.Download("recording.json"), g.Attr("aria-label", "Export "+e.Capability+" "+e.Method)}}})
 	}
 	foot := h.P(h.Class("small soft"), g.Text("An exported call can be made again anywhere, with nothing connected: "), h.Code(g.Text("callboard plugin replay recording.json")))
@@ -53,7 +53,7 @@ func (v *visit) recordingRule(in plugin.Instance, rule recording.Rule, failure *
 	if failure != nil {
 		problem = failure.Message
 	}
-	return ui.Card{Title: "What is recorded", Span: "span-4", Body: h.Form(v.post(pluginURL(in.Short)+"/recording-rule"),
+	return ui.Card{Title: "What is recorded", Span: "span-4", Body: h.Form(h.Class("form"), v.post(pluginURL(in.Short)+"/recording-rule"),
 		form.Field{Name: "percent", Label: "Share of calls, in percent", Kind: form.Number, Value: strconv.FormatFloat(rule.Sample*100, 'g', -1, 64), Error: problem,
 			Help: "0 records nothing. Credentials are replaced before anything is kept.", Attrs: []g.Node{h.Min("0"), h.Max("100"), h.Step("any")}},
 		form.Field{Name: "days", Label: "Keep for, in days", Kind: form.Number, Value: strconv.FormatFloat(rule.Keep.Hours()/24, 'g', 4, 64), Attrs: []g.Node{h.Min("0.001"), h.Max("90"), h.Step("any")}},

@@ -101,14 +101,15 @@ func amount(n int64) string {
 // callChart draws calls over time, well and failed.
 func callChart(r ledger.Report) g.Node {
 	step := time.Hour
+	title := "By the hour"
 	if r.Step == ledger.StepDay {
-		step = 24 * time.Hour
+		step, title = 24*time.Hour, "By the day"
 	}
 	at := map[int64]ledger.Total{}
 	for _, p := range r.Points {
 		at[p.Start.Unix()] = p.Total
 	}
-	c := chart.Chart{Title: "Calls", Kind: chart.Stacked, Unit: "calls", From: r.From, To: r.To, Empty: "No calls in this time.",
+	c := chart.Chart{Title: title, Kind: chart.Stacked, Unit: "calls", From: r.From, To: r.To, Empty: "No calls in this time.",
 		Series: []chart.Series{{Name: "well"}, {Name: "failed"}}}
 	if len(r.Points) == 0 {
 		c.Series = nil
@@ -153,10 +154,10 @@ func (v *visit) quotaCard(in plugin.Instance, q ledger.Quotas, failure *host.Err
 		}
 		return f
 	}
-	card.Body = g.Group{bounds, h.Form(v.post(pluginURL(in.Short)+"/quota"),
+	card.Body = h.Div(h.Class("stack"), bounds, h.Form(h.Class("form"), v.post(pluginURL(in.Short)+"/quota"),
 		field("callsPerMinute", "Calls per minute", q.Tenant.CallsPerMinute), field("fuelPerDay", "Fuel per day (UTC)", q.Tenant.FuelPerDay),
 		h.P(h.Class("small soft"), g.Text("Empty is no bound of yours. What the operator has set holds as well.")),
-		ui.Button{Label: "Save", Kind: ui.Primary})}
+		ui.Button{Label: "Save", Kind: ui.Primary}))
 	return card
 }
 
