@@ -15,7 +15,6 @@ import (
 	"github.com/callboard-dev/callboard/host/catalog/ingest"
 	"github.com/callboard-dev/callboard/host/catalog/source"
 	"github.com/callboard-dev/callboard/host/config"
-	"github.com/callboard-dev/callboard/host/plugin"
 	"github.com/callboard-dev/callboard/host/plugin/record"
 	"github.com/callboard-dev/callboard/host/queue"
 )

@@ -12,6 +12,7 @@ import (
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/record"
 	"github.com/callboard-dev/callboard/host/plugin/runtimetest"
 	"github.com/callboard-dev/callboard/host/store"
 	"github.com/callboard-dev/callboard/host/store/sqlitestore"
@@ -210,7 +211,7 @@ func TestOperationsOfATenantAreUnique(t *testing.T) {
 func TestDropTenantWithoutAHouse(t *testing.T) {
 	s := newStage(t, nil)
 	s.install(t, museum(t, "1.0.0", ""), plugin.InstallOptions{})
-	if err := plugin.DropTenant(t.Context(), s.db, s.tenant.ID); err != nil {
+	if _, err := record.DropTenant(t.Context(), s.db, s.tenant.ID); err != nil {
 		t.Fatal(err)
 	}
 	again := s.make(t, s.data)

@@ -284,6 +284,8 @@ type Health struct {
 	Recent []CallRecord `json:"recent"`
 	// LastError is the newest call that failed, or nil.
 	LastError *CallRecord `json:"lastError,omitempty"`
+	// Logs are the last lines of its log, newest first.
+	Logs []LogLine `json:"logs"`
 	// Loaded reports whether the compiled code is in memory; it is loaded at
 	// the next call where it is not. Facts say how its calls are run.
 	Loaded bool   `json:"loaded"`
@@ -312,7 +314,7 @@ func (h *House) Health(ctx context.Context, c host.Caller, name string) (Health,
 	}
 	past := e.live.past.Summary()
 	out := Health{
-		Instance: e.now(), Calls: past.Calls, Errors: past.Errors, LastError: past.LastError, Recent: past.Recent,
+		Instance: e.now(), Calls: past.Calls, Errors: past.Errors, LastError: past.LastError, Recent: past.Recent, Logs: past.Logs,
 		Running: e.release.line.Running(e.in.Tenant), Limit: e.limits.Concurrency, Waiting: e.release.line.State().Waiting,
 		KVBytes: used, CodeBytes: e.release.row.CodeBytes, Limits: e.limits, Breaker: e.live.breaker.Report(time.Now()),
 	}

@@ -4,11 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +18,7 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	"github.com/callboard-dev/callboard/host/plugin/record"
 	"github.com/callboard-dev/callboard/host/plugin/setup"
+	"github.com/callboard-dev/callboard/host/plugin/source"
 	"github.com/callboard-dev/callboard/host/store"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
@@ -31,16 +28,9 @@ const (
 	sourceFile = manifestv1.FileName
 )
 
-// Source says where a release comes from: exactly one field is set.
-type Source struct {
-	// Path is a folder or a packaged file on this machine. Only system
-	// callers may use it, unless Settings.LocalPaths is set.
-	Path string
-	// Bundled is the name of a plugin of Bundled, "namespace/name".
-	Bundled string
-	// Upload is a package.
-	Upload []byte
-}
+// Source says where a release comes from. Only system callers may install from
+// a path, unless Settings.LocalPaths is set.
+type Source = source.Source
 
 // InstallOptions say with what a release is installed.
 type InstallOptions struct {
@@ -89,36 +79,15 @@ func (h *House) Bundled(ctx context.Context, c host.Caller) ([]Preview, error) {
 		return nil, err
 	}
 	out := []Preview{}
-	for _, file := range h.bundledFiles() {
-		b, err := manifest.OpenFile(file)
-		if err != nil {
-			h.settings.Log.Warn("leaving out a bundled plugin", "file", file, "error", err)
-			continue
-		}
+	for _, b := range h.opener().Bundled() {
 		out = append(out, h.preview(c, Source{Bundled: b.Manifest.Name}, b))
 	}
 	slices.SortFunc(out, func(a, b Preview) int { return cmp.Compare(a.Manifest.Name, b.Manifest.Name) })
 	return out, nil
 }
 
-func (h *House) bundledFiles() []string {
-	if h.settings.BundledDir == "" {
-		return nil
-	}
-	entries, err := os.ReadDir(h.settings.BundledDir)
-	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			h.settings.Log.Warn("reading the bundled plugins", "error", err)
-		}
-		return nil
-	}
-	var out []string
-	for _, e := range entries {
-		if ext := filepath.Ext(e.Name()); e.Type().IsRegular() && (ext == ".callboard" || ext == ".tar") {
-			out = append(out, filepath.Join(h.settings.BundledDir, e.Name()))
-		}
-	}
-	return out
+func (h *House) opener() source.Opener {
+	return source.Opener{Dir: h.settings.BundledDir, Log: h.settings.Log}
 }
 
 func (h *House) preview(c host.Caller, src Source, b *manifest.Bundle) Preview {
@@ -135,7 +104,7 @@ func (h *House) preview(c host.Caller, src Source, b *manifest.Bundle) Preview {
 
 // read reads a release and checks that this host can run it.
 func (h *House) read(c host.Caller, src Source) (*manifest.Bundle, error) {
-	b, err := h.open(c, src)
+	b, err := h.opener().Open(src, h.settings.LocalPaths || c.Principal().Kind == host.KindSystem)
 	if err != nil {
 		return nil, err
 	}
@@ -159,28 +128,6 @@ func (h *House) trusted(c host.Caller, m *manifestv1.Manifest) error {
 	}
 	return host.Errorf(host.CodeForbidden, "%s runs as a process of its own, and only operators install such plugins", m.Name).
 		WithHint("the operator can allow it: callboard serve --process-plugins %s", m.Name)
-}
-
-func (h *House) open(c host.Caller, src Source) (*manifest.Bundle, error) {
-	switch {
-	case src.Path != "":
-		if c.Principal().Kind != host.KindSystem && !h.settings.LocalPaths {
-			return nil, host.Errorf(host.CodeForbidden, "plugins cannot be installed from a path of the host").
-				WithHint("upload a package instead: callboard plugin install does so for a folder or a file")
-		}
-		return manifest.Open(src.Path)
-	case src.Bundled != "":
-		for _, file := range h.bundledFiles() {
-			if b, err := manifest.OpenFile(file); err == nil && (b.Manifest.Name == src.Bundled || record.ShortOf(b.Manifest.Name) == src.Bundled) {
-				return b, nil
-			}
-		}
-		return nil, host.Errorf(host.CodeNotFound, "no plugin %q is bundled with this host", src.Bundled).
-			WithHint("callboard plugin list --bundled shows what is")
-	case len(src.Upload) > 0:
-		return manifest.OpenBytes(src.Upload)
-	}
-	return nil, host.Errorf(host.CodeInvalid, "the source of the plugin is missing").WithHint("give a package, or the name of a bundled plugin")
 }
 
 // Install installs a release for the caller's tenant. It returns as soon as

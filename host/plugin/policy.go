@@ -5,12 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin/breaker"
 	"github.com/callboard-dev/callboard/host/plugin/fault"
+	"github.com/callboard-dev/callboard/host/plugin/grant"
 	"github.com/callboard-dev/callboard/host/plugin/ledger"
 	"github.com/callboard-dev/callboard/host/plugin/limit"
 	"github.com/callboard-dev/callboard/host/plugin/record"
@@ -142,6 +142,42 @@ func (h *House) SetQuota(ctx context.Context, c host.Caller, name string, quota 
 		return ledger.Quotas{}, err
 	}
 	return h.book.QuotasOf(ctx, c.TenantID(), in.Name)
+}
+
+// evidenceFor is how far back it is looked what a plugin really used.
+const evidenceFor = 30 * 24 * time.Hour
+
+// Evidence puts an instance's grants beside what it used of them in the last
+// 30 days.
+func (h *House) Evidence(ctx context.Context, c host.Caller, name string) ([]grant.Finding, error) {
+	e, err := h.seen(ctx, c, name)
+	if err != nil {
+		return nil, err
+	}
+	used, err := h.book.EvidenceOf(ctx, c.TenantID(), e.in.Name, time.Now().Add(-evidenceFor))
+	if err != nil {
+		return nil, err
+	}
+	var uses []grant.Use
+	for _, u := range used {
+		uses = append(uses, grant.Use{Service: u.Service, Target: u.Target, Count: u.Uses, Last: u.LastUsedAt})
+	}
+	var config any
+	if err := json.Unmarshal(e.in.Config, &config); err != nil {
+		return nil, fmt.Errorf("reading the configuration of %s: %w", e.in.Name, err)
+	}
+	return grant.Compare(e.in.Grants, uses, config), nil
+}
+
+// Narrow takes away what an instance was granted and has not used in the last
+// 30 days. A grant that is younger than that is taken away too: look at
+// Evidence first.
+func (h *House) Narrow(ctx context.Context, c host.Caller, name string) (Instance, error) {
+	found, err := h.Evidence(ctx, c, name)
+	if err != nil {
+		return Instance{}, err
+	}
+	return h.Grant(ctx, c, name, grant.Narrow(found))
 }
 
 // seen finds an instance for a caller who may read about it.
@@ -301,12 +337,5 @@ func (e *entry) keyOf(c host.Caller, r *Request) (breaker.Key, error) {
 	}
 	r.Body = json.RawMessage(raw)
 	p := c.Principal()
-	return breaker.KeyOf([]byte(e.in.ID), e.salt, []byte(r.Capability), []byte(r.Method), []byte(p.Kind), []byte(p.ID), []byte(p.Name), []byte(p.Role), []byte(p.EntityRef), raw, r.Data), nil
-}
-
-// saltOf changes whenever the instance may answer differently because an admin
-// changed what it may reach.
-func saltOf(row *record.Instance) []byte {
-	key := breaker.KeyOf([]byte(row.Config), []byte(row.Grants), []byte(row.Secrets))
-	return slices.Clone(key[:])
+	return breaker.KeyOf([]byte(e.in.ID), e.salt[:], []byte(r.Capability), []byte(r.Method), []byte(p.Kind), []byte(p.ID), []byte(p.Name), []byte(p.Role), []byte(p.EntityRef), raw, r.Data), nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/eyes"
 	"github.com/callboard-dev/callboard/host/plugin/fault"
 	"github.com/callboard-dev/callboard/host/plugin/ledger"
 	"github.com/callboard-dev/callboard/host/plugin/limit"
@@ -29,7 +30,8 @@ type Session struct {
 	secret func(ctx context.Context, name string) (string, error)
 	tab    *ledger.Tab // nil where nothing is counted
 	log    *limit.Rate // nil where logs have no rate
-	calls  int64       // of host services; guests call one after another
+	past   *eyes.Past
+	calls  int64 // of host services; guests call one after another
 	bytes  int64
 
 	mu    sync.Mutex
@@ -70,13 +72,25 @@ func (s *Session) Reached(service, target string) {
 	}
 }
 
-// MayLog reports whether n bytes may be logged now. The instance logs at the
-// rate of its limits, and twice as much at once.
-func (s *Session) MayLog(n int) bool { return s.log == nil || s.log.Take(time.Now(), int64(n)) }
+// LogLine is a line that a plugin logged.
+type LogLine = eyes.Line
+
+// MayLog reports whether a line may be logged now, and keeps it for the
+// plugin's health page. The instance logs at the rate of its limits, and twice
+// as much at once.
+func (s *Session) MayLog(ctx context.Context, l LogLine) bool {
+	if s.log != nil && !s.log.Take(time.Now(), l.Bytes()) {
+		return false
+	}
+	if s.past != nil {
+		s.past.Log(ctx, l)
+	}
+	return true
+}
 
 // session makes the session of a call.
 func (h *House) session(c host.Caller, e *entry) *Session {
-	return &Session{Caller: c, Instance: &e.in, tab: e.live.tab, log: e.live.log, secret: func(_ context.Context, name string) (string, error) {
+	return &Session{Caller: c, Instance: &e.in, tab: e.live.tab, log: e.live.log, past: e.live.past, secret: func(_ context.Context, name string) (string, error) {
 		sealed, ok := e.sealed[name]
 		if !ok {
 			return "", nil
@@ -101,12 +115,13 @@ func (h *House) Secret(ctx context.Context, t host.TenantID, short, name string)
 // log, at the instance's rate.
 func (h *House) logger(ctx context.Context, s *Session) func(stream string, text []byte) {
 	return func(stream string, text []byte) {
-		if !s.MayLog(len(text)) {
+		line := string(bytes.ToValidUTF8(text, []byte("\uFFFD")))
+		if !s.MayLog(ctx, LogLine{Level: stream, Message: line}) {
 			return
 		}
 		h.settings.Log.LogAttrs(context.WithoutCancel(ctx), slog.LevelInfo, "plugin output",
 			slog.String("plugin", s.Instance.Name), slog.String("release", s.Instance.Version), slog.String("tenant", s.Caller.Tenant().Slug),
-			slog.String("stream", stream), slog.String("text", string(bytes.ToValidUTF8(text, []byte("\uFFFD")))))
+			slog.String("stream", stream), slog.String("text", line))
 	}
 }
 
@@ -139,7 +154,7 @@ func (h *House) hostFunc(s *Session, e *entry, l *Limits) HostFunc {
 		case s.bytes > l.HostBytes:
 			return refused(pluginv1.CodeLimit, "one call may exchange at most %d bytes with host services", l.HostBytes)
 		case service == nil:
-			return refused(pluginv1.CodeUnsupported, "this host has no service %q", clip(call.Service))
+			return refused(pluginv1.CodeUnsupported, "this host has no service %.64q", call.Service)
 		}
 		s.Reached(call.Service, "")
 		result = h.serve(ctx, s, service, call)
@@ -176,11 +191,4 @@ func (h *House) serve(ctx context.Context, s *Session, service Service, call plu
 
 func refused(code, format string, args ...any) pluginv1.Result {
 	return pluginv1.Result{Error: &pluginv1.Error{Code: code, Message: fmt.Sprintf(format, args...)}}
-}
-
-func clip(s string) string {
-	if len(s) > 64 {
-		s = s[:64]
-	}
-	return string(bytes.ToValidUTF8([]byte(s), nil))
 }

@@ -44,7 +44,7 @@ type entry struct {
 	failure map[string]breaker.Policy
 	// salt changes whenever the instance may answer differently because an
 	// admin changed what it may reach.
-	salt   []byte
+	salt   breaker.Key
 	sealed map[string][]byte
 	live   *instance
 	// unready says what the instance lacks to work. It is found once: to
@@ -314,7 +314,7 @@ func (h *House) republish(digest string) {
 func (h *House) entry(ctx context.Context, row record.Instance) *entry {
 	r, policy := h.release(ctx, row.Digest), policyOf(&row)
 	e := &entry{row: row, release: r, limits: h.limitsFor(r.manifest, policy), failure: breaker.Policies(r.manifest, policy.Failure),
-		salt: saltOf(&row), sealed: row.Sealed()}
+		salt: breaker.KeyOf([]byte(row.Config), []byte(row.Grants), []byte(row.Secrets)), sealed: row.Sealed()}
 	e.live = h.shared[row.ID]
 	if e.live == nil {
 		e.live = &instance{past: eyes.NewPast(row.Short), breaker: breaker.New(h.settings.Breaker),

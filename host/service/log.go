@@ -69,7 +69,7 @@ func (l *Log) Serve(ctx context.Context, s *plugin.Session, call pluginv1.HostCa
 	if dropped > 0 {
 		l.log.LogAttrs(ctx, slog.LevelWarn, "lines of a plugin were dropped", append(attributes(s), slog.Int("dropped", dropped))...)
 	}
-	if !allowed {
+	if !allowed || !s.MayLog(ctx, plugin.LogLine{Level: line.Level, Message: clip(line.Message, maxLine), Fields: line.Fields}) {
 		return nil, nil
 	}
 	l.log.LogAttrs(ctx, level, clip(line.Message, maxLine), append(attributes(s), slog.Attr{Key: "fields", Value: slog.GroupValue(fields(line.Fields)...)})...)

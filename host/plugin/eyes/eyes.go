@@ -5,8 +5,6 @@ package eyes
 import (
 	"context"
 	"fmt"
-	"slices"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -91,7 +89,8 @@ type Sums struct {
 func (c Call) End(ctx context.Context, p *Past, capability, method string, used Sums, err error) {
 	took := time.Since(c.begin)
 	code := host.CodeOf(err)
-	p.note(CallRecord{Capability: capability, Method: method, At: c.begin.UTC(), Took: took, Error: textOf(err), Code: code})
+	p.note(CallRecord{Capability: capability, Method: method, At: c.begin.UTC(), Took: took, Error: textOf(err), Code: code,
+		Fuel: used.Fuel, TraceID: c.span.SpanContext().TraceID()})
 	l := p.labels(string(code))
 	c.eyes.calls.Add(ctx, 1, l.add...)
 	c.eyes.seconds.Record(ctx, took.Seconds(), l.record...)
@@ -130,97 +129,6 @@ func (e *Eyes) Host(ctx context.Context, name, service string) (context.Context,
 		}
 		span.End()
 	}
-}
-
-// CallRecord is one past call, for the plugin's health page.
-type CallRecord struct {
-	Capability string        `json:"capability"`
-	Method     string        `json:"method"`
-	At         time.Time     `json:"at"`
-	Took       time.Duration `json:"took"`
-	// Code and Error are empty where the call succeeded.
-	Code  host.Code `json:"code,omitempty"`
-	Error string    `json:"error,omitempty"`
-}
-
-// recentCalls is how many calls an instance remembers.
-const recentCalls = 20
-
-// label are the prepared labels of one outcome.
-type label struct {
-	add    []metric.AddOption
-	record []metric.RecordOption
-}
-
-func labelOf(kv ...attribute.KeyValue) label {
-	set := metric.WithAttributeSet(attribute.NewSet(kv...))
-	return label{add: []metric.AddOption{set}, record: []metric.RecordOption{set}}
-}
-
-// Past is what an instance remembers of its calls in this process.
-type Past struct {
-	short string
-	plain label
-
-	mu     sync.Mutex
-	byCode map[string]label
-	calls  int64
-	errors int64
-	recent [recentCalls]CallRecord
-	failed *CallRecord
-}
-
-// NewPast returns the memory of the instance with that short name.
-func NewPast(short string) *Past {
-	return &Past{short: short, plain: labelOf(attribute.String("plugin", short)), byCode: map[string]label{}}
-}
-
-// labels returns the labels of an outcome, made once.
-func (p *Past) labels(code string) label {
-	if code == "" {
-		code = "ok"
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l, ok := p.byCode[code]
-	if !ok {
-		l = labelOf(attribute.String("plugin", p.short), attribute.String("outcome", code))
-		p.byCode[code] = l
-	}
-	return l
-}
-
-func (p *Past) note(r CallRecord) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.recent[p.calls%recentCalls] = r
-	p.calls++
-	if r.Code != "" {
-		p.errors++
-		failed := r // only a failure is kept on the heap
-		p.failed = &failed
-	}
-}
-
-// Summary is what a Past knows.
-type Summary struct {
-	Calls, Errors int64
-	// Recent are the last calls, newest first.
-	Recent []CallRecord
-	// LastError is the newest call that failed, or nil.
-	LastError *CallRecord
-}
-
-// Summary returns what the instance remembers now.
-func (p *Past) Summary() Summary {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := Summary{Calls: p.calls, Errors: p.errors, LastError: p.failed}
-	for n := range min(p.calls, recentCalls) {
-		s.Recent = append(s.Recent, p.recent[(p.calls-1-n)%recentCalls])
-	}
-	s.Recent = slices.Clip(s.Recent)
-	return s
 }
 
 func textOf(err error) string {
