@@ -42,6 +42,7 @@ const warmup = "callboard/warmup"
 func (p *Plugin) warmUp(ctx *Context) {
 	defer func() { _ = recover() }() // a value that nobody meant to encode is no reason to fail
 	deep()
+	roomy()
 	_, _ = Exchange(ctx, warmup, "host", plugin.HostCall{Service: warmup}, nil, &plugin.Result{})
 	_, _ = codec.Marshal(log.Line{Level: "debug", Fields: map[string]string{"a": "b"}})
 	_ = resultOf(nil, Errorf(CodeUnsupported, "%s", warmup))
@@ -60,6 +61,18 @@ func deep() {
 		room[i] = byte(i)
 	}
 	runtime.KeepAlive(&room)
+}
+
+// roomy makes the allocator keep room for values of each small size, so that the
+// first of a size need not ask for it in each call.
+//
+//go:noinline
+func roomy() {
+	const step, most = 16, 1024
+	for n := step; n <= most; n += step {
+		runtime.KeepAlive(make([]byte, n))
+		runtime.KeepAlive(make([]*byte, n/8))
+	}
 }
 
 // open reads a call and says how its result is written.

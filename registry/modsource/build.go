@@ -30,13 +30,27 @@ func (w *Workspace) command(ctx context.Context, verb string, args ...string) *e
 	return cmd
 }
 
+// lean leaves out what only debuggers read.
+const lean = "-s -w"
+
 // Build compiles the plugin to a WebAssembly reactor and puts it at file, in
 // one step: a build that fails leaves an older file alone. The same source
 // gives the same bytes, whatever the folder is called. What the go command
 // says goes to output.
 func (w *Workspace) Build(ctx context.Context, file string, output io.Writer) (Built, error) {
+	return w.guest(ctx, file, lean, output)
+}
+
+// BuildNamed is Build with the names of the guest's functions in it, for who
+// wants to watch them. The code is the same.
+func (w *Workspace) BuildNamed(ctx context.Context, file string, output io.Writer) (Built, error) {
+	return w.guest(ctx, file, "-w", output)
+}
+
+// guest builds for the sandbox with the flags for the linker.
+func (w *Workspace) guest(ctx context.Context, file, link string, output io.Writer) (Built, error) {
 	return w.build(ctx, file, output, 0o644, []string{"GOOS=wasip1", "GOARCH=wasm"}, func(string) ([]string, error) {
-		return []string{"-buildmode=c-shared"}, nil
+		return []string{"-buildmode=c-shared", "-ldflags=" + link}, nil
 	})
 }
 
@@ -90,7 +104,7 @@ func (w *Workspace) build(ctx context.Context, file string, output io.Writer, mo
 		return Built{}, err
 	}
 	fresh := filepath.Join(temp, filepath.Base(file))
-	cmd := w.command(ctx, "build", append(flags, "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", fresh, ".")...)
+	cmd := w.command(ctx, "build", append([]string{"-trimpath", "-buildvcs=false", "-ldflags=" + lean, "-o", fresh}, append(flags, ".")...)...)
 	cmd.Env = append(append(cmd.Env, env...), "CGO_ENABLED=0")
 	cmd.Stdout, cmd.Stderr = output, output
 	if err := cmd.Run(); err != nil {

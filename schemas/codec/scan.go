@@ -144,6 +144,11 @@ func hex4(s string) (rune, bool) {
 func unquote(before, s string) string {
 	out := append(make([]byte, 0, len(before)+len(s)), before...)
 	for i := 0; i < len(s); {
+		if plain := special(s, i); plain > i {
+			out = append(out, s[i:plain]...)
+			i = plain
+			continue
+		}
 		switch c := s[i]; {
 		case c == '\\' && s[i+1] == 'u':
 			v, _ := hex4(s[i:])

@@ -100,7 +100,11 @@ func (r *reader) fields(t *Type, p unsafe.Pointer) {
 			continue
 		}
 		f := &t.Fields[at]
-		r.value(f.Kind, f.typ(), unsafe.Add(p, f.Offset))
+		if place := unsafe.Add(p, f.Offset); f.Kind == String && r.i < len(r.s) && r.s[r.i] == '"' {
+			*(*string)(place) = r.text() // what most fields are, without a detour
+		} else {
+			r.value(f.Kind, f.typ(), place)
+		}
 		next = at + 1
 	}
 }

@@ -55,21 +55,32 @@ func Generate(dir string, s Settings) ([]byte, error) {
 // already, and removes it where no type asks for methods any more. It reports
 // whether something changed.
 func Write(dir string, s Settings) (changed bool, err error) {
-	file := filepath.Join(dir, FileName)
-	old, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	code, stale, err := compare(dir, s)
+	if err != nil || !stale {
 		return false, err
 	}
-	code, err := Generate(dir, s)
-	switch {
-	case err != nil:
-		return false, err
-	case code == nil && old == nil, code != nil && bytes.Equal(code, old):
-		return false, nil
-	case code == nil:
+	file := filepath.Join(dir, FileName)
+	if code == nil {
 		return true, os.Remove(file)
 	}
 	return true, os.WriteFile(file, code, 0o644)
+}
+
+// Stale reports whether Write would change something.
+func Stale(dir string, s Settings) (bool, error) {
+	_, stale, err := compare(dir, s)
+	return stale, err
+}
+
+// compare returns the file for the package in dir and whether it differs from
+// the one that is there.
+func compare(dir string, s Settings) (code []byte, stale bool, err error) {
+	old, err := os.ReadFile(filepath.Join(dir, FileName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, false, err
+	}
+	code, err = Generate(dir, s)
+	return code, err == nil && (code == nil) != (old == nil) || err == nil && !bytes.Equal(code, old), err
 }
 
 // declared is a type of the package.
