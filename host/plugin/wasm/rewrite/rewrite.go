@@ -8,7 +8,7 @@
 //
 // One unit is about one instruction. An exported global, FuelGlobal, is counted
 // down before a stretch of code runs, by the number of its instructions. What
-// takes longer costs more (price, in calls.go): calls of imports 32, calls of the
+// takes longer costs more (price, in plan.go): calls of imports 32, calls of the
 // guest's own functions by the size of their frames, bulk operations one for each
 // 16 bytes that they move, memory.grow 1,024 for each page. A stretch may hold
 // branches that skip some of it (at most stretch instructions, see plan.go), so
@@ -44,10 +44,12 @@ const (
 	// GlobalPrefix begins the names under which Template exports the guest's
 	// own mutable globals; their index follows.
 	GlobalPrefix = "__callboard_g"
-	// YieldModule and YieldName are the import that is called when the fuel is
-	// below zero: (param i64) (result i64), from the fuel to the new fuel.
+	// YieldModule is the module of the import that is called when the fuel is
+	// below zero.
 	YieldModule = "callboard:host/meter"
-	YieldName   = "yield"
+	// YieldName is its name: (param i64) (result i64), from the fuel to the new
+	// fuel.
+	YieldName = "yield"
 	// reserved begins all names that are ours.
 	reserved = "__callboard_"
 )

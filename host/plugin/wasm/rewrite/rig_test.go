@@ -17,6 +17,9 @@ import (
 // errStopped is how the rig's yield ends a guest.
 var errStopped = errors.New("stopped by the host")
 
+// compiled keeps what was compiled, for all rigs: a Go guest takes seconds.
+var compiled = wazero.NewCompilationCache()
+
 // rig runs one guest with as much of Extism's ABI as guests of tests use. Its
 // memory is given out from front to back and taken back after each call.
 type rig struct {
@@ -38,7 +41,7 @@ func newRig(t testing.TB, code []byte) *rig {
 	t.Helper()
 	r := &rig{slice: 1 << 20, sizes: map[uint64]uint64{}}
 	ctx := context.Background()
-	r.runtime = wazero.NewRuntime(ctx)
+	r.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(compiled))
 	t.Cleanup(func() {
 		if err := r.runtime.Close(ctx); err != nil {
 			t.Error(err)

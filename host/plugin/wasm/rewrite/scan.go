@@ -43,7 +43,7 @@ type body struct {
 	callees  []uint32 // of its own
 	indirect bool     // calls through tables
 
-	// What calls.go finds out: whether callers pay for it, and how much.
+	// What plan.go finds out: whether callers pay for it, and how much.
 	light bool
 	price int64
 }

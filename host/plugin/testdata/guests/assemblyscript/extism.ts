@@ -12,6 +12,8 @@ export declare function length(offset: u64): u64;
 export declare function alloc(size: u64): u64;
 @external("extism:host/env", "load_u8")
 export declare function loadU8(at: u64): u32;
+@external("extism:host/env", "load_u64")
+export declare function loadU64(at: u64): u64;
 @external("extism:host/env", "store_u8")
 export declare function storeU8(at: u64, value: u32): void;
 @external("extism:host/env", "store_u64")

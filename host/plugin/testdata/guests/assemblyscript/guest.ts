@@ -121,7 +121,8 @@ function field(t: Text, key: string): Text {
   return new Text(p, 0);
 }
 
-function task(body: Text): i32 {
+// chosen writes what task answers.
+function chosen(body: Text, out: Out): void {
   const items = new Out(body.size + 1);
   let count: i64 = 0, sum: i64 = 0;
   let p = body.at + 1;
@@ -136,19 +137,34 @@ function task(body: Text): i32 {
     }
     p = behind + 1;
   }
-  const out = new Out(body.size + 128);
   out.string('{"count":' + count.toString() + ',"sum":' + sum.toString() + ',"items":[');
   out.text(items.all());
   out.string("]}");
+}
+
+function task(body: Text): i32 {
+  const out = new Out(body.size + 128);
+  chosen(body, out);
   return answer(out.all());
+}
+
+function order(body: Text): i32 {
+  const call = new Out(body.size + 256);
+  call.string('{"service":"test/v1","method":"note","body":');
+  chosen(body, call);
+  call.string("}");
+  return host(call.all());
 }
 
 function host(body: Text): i32 {
   const offset = extism.callboardHost(put(body));
   const size = <i32>extism.length(offset);
   const out = new StaticArray<u8>(size);
-  for (let i = 0; i < size; i++) out[i] = <u8>extism.loadU8(offset + i);
-  return answer(new Text(changetype<usize>(out), size));
+  const at = changetype<usize>(out);
+  let i = 0;
+  for (; i + 8 <= size; i += 8) store<u64>(at + i, extism.loadU64(offset + i));
+  for (; i < size; i++) store<u8>(at + i, extism.loadU8(offset + i));
+  return answer(new Text(at, size));
 }
 
 function grow(): i32 {
@@ -223,6 +239,7 @@ export function callboard_call(): i32 {
   const inner = new Text(body.at + 1, max(0, body.size - 2));
   if (method.is('"echo"')) return answer(body);
   if (method.is('"task"')) return task(body);
+  if (method.is('"order"')) return order(body);
   if (method.is('"count"')) return number(++counter);
   if (method.is('"host"')) return host(body);
   if (method.is('"grow"')) return grow();

@@ -99,8 +99,9 @@ static long long integer(text t) {
   return n;
 }
 
-static int task(text body) {
-  char *out = malloc(body.size + 128), *items = malloc(body.size + 1);
+// chosen writes what task answers to out, which has room for it.
+static size_t chosen(text body, char *out) {
+  char *items = malloc(body.size + 1);
   size_t used = 0;
   long long count = 0, sum = 0;
   const char *p = body.at + 1, *stop = body.at + body.size;
@@ -118,15 +119,33 @@ static int task(text body) {
   int n = snprintf(out, 100, "{\"count\":%lld,\"sum\":%lld,\"items\":[", count, sum);
   memcpy(out + n, items, used);
   memcpy(out + n + used, "]}", 2);
-  return answer(out, (size_t)n + used + 2);
+  return (size_t)n + used + 2;
+}
+
+static int task(text body) {
+  char *out = malloc(body.size + 128);
+  return answer(out, chosen(body, out));
 }
 
 static int host(text body) {
   uint64_t offset = callboard_host(put(body.at, body.size));
-  size_t size = extism_length(offset);
-  char *out = malloc(size + 1);
-  for (size_t i = 0; i < size; i++) out[i] = extism_load_u8(offset + i);
+  size_t size = extism_length(offset), i = 0;
+  char *out = malloc(size + 8);
+  for (; i + 8 <= size; i += 8) {
+    uint64_t word = extism_load_u64(offset + i);
+    memcpy(out + i, &word, 8);
+  }
+  for (; i < size; i++) out[i] = extism_load_u8(offset + i);
   return answer(out, size);
+}
+
+static int order(text body) {
+  static const char head[] = "{\"service\":\"test/v1\",\"method\":\"note\",\"body\":";
+  char *call = malloc(body.size + 256);
+  memcpy(call, head, sizeof head - 1);
+  size_t size = sizeof head - 1 + chosen(body, call + sizeof head - 1);
+  call[size] = '}';
+  return host((text){call, size + 1});
 }
 
 static int grow(void) {
@@ -197,6 +216,7 @@ __attribute__((export_name("callboard_call"))) int32_t callboard_call(void) {
   text inner = {body.at + 1, body.size >= 2 ? body.size - 2 : 0};
   if (is(method, "\"echo\"")) return answer(body.at, body.size);
   if (is(method, "\"task\"")) return task(body);
+  if (is(method, "\"order\"")) return order(body);
   if (is(method, "\"count\"")) return number(++counter);
   if (is(method, "\"host\"")) return host(body);
   if (is(method, "\"grow\"")) return grow();

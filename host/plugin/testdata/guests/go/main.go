@@ -43,6 +43,7 @@ func callboardCall() int32 {
 var acts = map[string]func(body []byte) []byte{
 	`"echo"`:       func(body []byte) []byte { return body },
 	`"task"`:       task,
+	`"order"`:      order,
 	`"count"`:      func([]byte) []byte { counter++; return number(counter) },
 	`"host"`:       host,
 	`"grow"`:       grow,
@@ -142,6 +143,11 @@ func host(body []byte) []byte {
 	defer request.Free()
 	answer := pdk.FindMemory(callboardHost(request.Offset()))
 	return answer.ReadBytes()
+}
+
+func order(body []byte) []byte {
+	call := append([]byte(`{"service":"test/v1","method":"note","body":`), task(body)...)
+	return host(append(call, '}'))
 }
 
 func grow([]byte) []byte {
