@@ -107,7 +107,7 @@ func TestFuelFollowsWork(t *testing.T) {
 		r.spent(t, "work", "10") // what is only done once
 		_, base := r.spent(t, "work", "0")
 		var last int64
-		for _, n := range []int64{1_000, 10_000, 100_000} {
+		for _, n := range []int64{10_000, 100_000, 1_000_000} {
 			_, fuel := r.spent(t, "work", fmt.Sprint(n))
 			if fuel -= base; fuel < n || fuel > 60*n || fuel < 8*last || last > 0 && fuel > 12*last {
 				t.Errorf("%d steps took %d of fuel, a tenth of them %d", n, fuel, last)
