@@ -39,6 +39,8 @@ type Settings struct {
 	Plugins    PluginReader
 	Installer  PluginInstaller
 	Changer    PluginChanger
+	Meter      PluginMeter
+	Keeper     PluginKeeper
 	Operations Operations
 	Users      Users
 	Tokens     Tokens
@@ -61,6 +63,9 @@ type Settings struct {
 	LocalPaths bool
 	// MaxUpload bounds an uploaded package, in bytes; 0 means 128 MiB.
 	MaxUpload int64
+	// MaxStream bounds a body that is streamed to a plugin, in bytes; 0 means
+	// 1 GiB. What one call may move is bounded by the plugin's limits, too.
+	MaxStream int64
 	Log       *slog.Logger
 }
 
@@ -81,6 +86,9 @@ var _ http.Handler = (*API)(nil)
 func New(s Settings) *API {
 	if s.MaxUpload <= 0 {
 		s.MaxUpload = 128 << 20
+	}
+	if s.MaxStream <= 0 {
+		s.MaxStream = 1 << 30
 	}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)

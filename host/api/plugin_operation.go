@@ -1,9 +1,8 @@
 package api
 
 import (
-	"io"
+	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/callboard-dev/callboard/host/extension"
 	"github.com/callboard-dev/callboard/host/telemetry"
@@ -21,18 +20,20 @@ const pluginPrefix = "/api/plugins/"
 func (a *API) pluginOperation(w http.ResponseWriter, r *http.Request) {
 	telemetry.NoteRoute(r.Context(), pluginRoute)
 	short := r.PathValue("plugin")
-	path := strings.TrimPrefix(r.URL.EscapedPath(), pluginPrefix)
-	_, path, _ = strings.Cut(path, "/")
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		Fail(w, r, unreadable(err))
-		return
-	}
-	res, err := a.s.Operations.Serve(r.Context(), caller(r), short, r.Method, "/"+path, extension.RouteRequest{
-		Query: r.URL.Query(), Header: r.Header, Body: body, ContentType: r.Header.Get("Content-Type"),
+	_, path := operationOf(r)
+	control := http.NewResponseController(w)
+	res, err := a.s.Operations.Serve(r.Context(), caller(r), short, r.Method, path, extension.RouteRequest{
+		Query: r.URL.Query(), Header: r.Header, ContentType: r.Header.Get("Content-Type"),
+		Source: source{r.Body, control}, Reply: reply{w, control},
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, extension.ErrBrokenOff):
+		a.s.Log.WarnContext(r.Context(), "a plugin broke its streamed response off", "plugin", short, "error", err)
+		panic(http.ErrAbortHandler) // the client must not take half a body for a whole one
+	case err != nil:
 		Fail(w, r, err)
+		return
+	case res.Streamed:
 		return
 	}
 	for name, value := range res.Header { // none that speaks for the portal: extension sees to that

@@ -88,6 +88,8 @@ type Operations interface {
 	// Serve answers a request below /api/plugins/<short>; path is the escaped
 	// rest with its slash.
 	Serve(ctx context.Context, c host.Caller, short, method, path string, r extension.RouteRequest) (routev1.Response, error)
+	// Streams reports whether such a request's body is streamed.
+	Streams(c host.Caller, short, method, path string) bool
 }
 
 // Users are the people of a tenant.

@@ -64,6 +64,10 @@ func (a *API) authenticated(next http.Handler) http.Handler {
 		if r.Body != nil && r.Body != http.NoBody {
 			r.Body = http.MaxBytesReader(w, r.Body, a.bodyLimit(r))
 		}
+		if a.streamed(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
 		if key := r.Header.Get(IdempotencyHeader); key != "" && !safe(r.Method) {
 			a.once(w, r, c, key, next)
 			return
@@ -139,8 +143,11 @@ func (a *API) fromOurPages(r *http.Request, session string) bool {
 
 // bodyLimit is how large the request's body may be.
 func (a *API) bodyLimit(r *http.Request) int64 {
-	if strings.HasPrefix(r.URL.Path, "/api/v1/plugin") {
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/api/v1/plugin"):
 		return a.s.MaxUpload
+	case a.streamed(r):
+		return a.s.MaxStream
 	}
 	return maxBody
 }

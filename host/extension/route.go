@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -53,8 +54,14 @@ type RouteRequest struct {
 	Query  url.Values
 	Header http.Header
 	Body   []byte
-	// ContentType is the body's media type; it must be application/json.
+	// ContentType is the body's media type; it must be application/json unless
+	// the operation streams it.
 	ContentType string
+	// Source is the body where it was not read yet; Body is empty then.
+	Source io.Reader
+	// Reply receives a response that is streamed; without it, operations that
+	// stream theirs are refused.
+	Reply Reply
 }
 
 // Router serves the operations of plugins (route/v1).
@@ -197,7 +204,14 @@ func (r *Router) serve(ctx context.Context, c host.Caller, short string, op *fra
 	if err := r.authz.Authorize(ctx, c, op.Access, "plugin:"+short); err != nil {
 		return route.Response{}, err
 	}
-	if len(req.Body) > 0 && !isJSON(req.ContentType) {
+	if req.Source != nil && !op.Streams.Request {
+		body, err := io.ReadAll(req.Source)
+		if err != nil {
+			return route.Response{}, unread(err)
+		}
+		req.Body = body
+	}
+	if !op.Streams.Request && len(req.Body) > 0 && !isJSON(req.ContentType) {
 		return route.Response{}, host.Errorf(host.CodeInvalid, "the body has the media type %q", clip(req.ContentType)).WithHint("send application/json")
 	}
 	in, faults := op.CheckRequest(fragment.Request{Params: params, Query: req.Query, Header: req.Header, Body: req.Body})
@@ -206,20 +220,36 @@ func (r *Router) serve(ctx context.Context, c host.Caller, short string, op *fra
 		e.Fields = schema.Fields(faults)
 		return route.Response{}, e
 	}
+	if op.Streams != (fragment.Streams{}) {
+		out, err := r.stream(ctx, c, short, op, in, req)
+		if err != nil || out.Streamed {
+			return out, err
+		}
+		return out, honest(short, op, &out)
+	}
 	var out route.Response
 	answer, err := r.house.Ask(ctx, c, plugin.Request{Plugin: short, Capability: route.Name, Method: route.MethodHandle, Body: in, Out: &out,
 		Repeatable: op.Method == http.MethodGet || op.Method == http.MethodHead})
 	if err != nil {
 		return route.Response{}, err
 	}
-	if faults := op.CheckResponse(&out); len(faults) > 0 {
-		return route.Response{}, lied(short, op.ID, faults)
-	}
-	if faults := cleanHeader(&out); len(faults) > 0 {
-		return route.Response{}, lied(short, op.ID, faults)
+	if err := honest(short, op, &out); err != nil {
+		return route.Response{}, err
 	}
 	mark(&out, answer)
 	return out, nil
+}
+
+// honest refuses an answer that is not what the manifest promises.
+func honest(short string, op *fragment.Operation, out *route.Response) error {
+	faults := op.CheckResponse(out)
+	if len(faults) == 0 {
+		faults = cleanHeader(out)
+	}
+	if len(faults) > 0 {
+		return lied(short, op.ID, faults)
+	}
+	return nil
 }
 
 // HeaderStale says how many seconds old an answer is that is given because the

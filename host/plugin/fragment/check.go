@@ -23,11 +23,13 @@ type param struct {
 type body struct {
 	required bool
 	schema   *schema.Schema
+	media    []string // of one that is streamed
 }
 
 type response struct {
 	schema *schema.Schema
 	body   bool
+	media  []string // of one that may be streamed
 }
 
 // Request is what came in for an operation.
@@ -50,6 +52,9 @@ func (op *Operation) CheckRequest(in Request) (route.Request, []schema.Fault) {
 		faults = append(faults, p.check(in, &out)...)
 	}
 	faults = append(faults, op.strangers(in.Query)...)
+	if op.Streams.Request {
+		return out, faults // its body is read by the plugin
+	}
 	b, bad := op.checkBody(in.Body)
 	out.Body = b
 	return out, append(faults, bad...)

@@ -35,6 +35,7 @@ type Operation struct {
 	Path    string // template, relative to /api/plugins/<short>
 	Summary string
 	Access  host.Action
+	Streams Streams
 
 	params    []param
 	body      *body

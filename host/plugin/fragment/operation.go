@@ -127,7 +127,7 @@ func (c *compiler) operation(template string, vars []string, item map[string]any
 	summary, _ := op["summary"].(string)
 	out := &Operation{
 		ID: id, Method: method, Path: template, Summary: summary, pointer: slices.Clone(at),
-		Access: c.access(op, method, at),
+		Access: c.access(op, method, at), Streams: c.streams(op, method, at),
 	}
 	c.params(out, item["parameters"], append(slices.Clone(at[:2]), "parameters"))
 	c.params(out, op["parameters"], append(slices.Clone(at), "parameters"))
@@ -233,7 +233,11 @@ func (c *compiler) requestBody(op *Operation, object map[string]any, at []string
 	}
 	b := &body{}
 	b.required, _ = o["required"].(bool)
-	if s, found := c.content(o, path); found {
+	if op.Streams.Request {
+		if b.media = c.mediaTypes(o, path); len(b.media) == 0 {
+			c.fault(path, "", "must have content with the media types that are taken")
+		}
+	} else if s, found := c.content(o, path); found {
 		b.schema = s
 	} else {
 		c.fault(path, "", "must have content application/json")
@@ -261,8 +265,13 @@ func (c *compiler) answers(op *Operation, object map[string]any, at []string) {
 		if d, _ := o["description"].(string); d == "" {
 			c.fault(path, "", "lacks a description")
 		}
-		s, found := c.content(o, path)
-		op.responses[status] = &response{schema: s, body: found}
+		r := &response{}
+		if op.Streams.Response {
+			r.media = c.mediaTypes(o, path)
+			o = onlyJSON(o)
+		}
+		r.schema, r.body = c.content(o, path)
+		op.responses[status] = r
 	}
 }
 
