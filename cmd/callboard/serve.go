@@ -271,8 +271,8 @@ func (p *portal) handler(ctx context.Context, c config.Config) http.Handler {
 	archive := recording.NewArchive(p.watchers.shelf, p.house, p.gate(), p.audit, p.watchers.recorder.Forget)
 	programs := api.New(api.Settings{
 		Auth: p.gate(), Authz: p.gate(), Entities: p.catalog, Locations: p.catalog, Inspector: p.catalog,
-		Plugins: p.house, Installer: p.house, Changer: p.house, Operations: p.router,
-		Users: p.auth, Tokens: p.auth, Audit: records, Replays: replay.New(p.db, replay.Settings{}),
+		Plugins: p.house, Installer: p.house, Changer: p.house, Meter: p.house, Keeper: p.house, Operations: p.router,
+		Users: p.auth, Tokens: p.auth, Audit: records, Replays: replay.New(p.db, replay.Settings{}), Recordings: archive,
 		Webhooks: p.flow.webhooks, Tenants: p.auth,
 		BaseDomain: c.BaseDomain, Version: host.Version, LocalPaths: c.Development, Log: log,
 	})
