@@ -43,7 +43,7 @@ func options() []option {
 		{name: "base-url", usage: "URL under which people reach the portal", set: baseURL},
 		{name: "trusted-proxies", usage: "addresses or ranges (10.0.0.0/8) of proxies in front, with commas between; only their X-Forwarded-For and X-Forwarded-Proto are believed", set: proxies},
 		{name: "bundled", usage: "directory of the plugins that come with the host", set: text(func(c *Config) *string { return &c.Bundled })},
-		{name: "wasm-path", def: "auto", usage: "how plugin sandboxes are made clean: auto, page-scan, madvise or fresh", set: oneOf(func(c *Config) *string { return &c.WASMPath }, "auto", "page-scan", "madvise", "fresh")},
+		{name: "wasm-path", def: "auto", usage: "how plugin sandboxes are made clean: auto, page-scan, pagemap, madvise or fresh", set: oneOf(func(c *Config) *string { return &c.WASMPath }, "auto", "page-scan", "pagemap", "madvise", "fresh")},
 		{name: "process-plugins", usage: "plugins that run as processes of their own (namespace/name with commas between, or *) and may be installed by tenants' admins; others by operators alone", set: processPlugins},
 		{name: "log-format", def: "pretty", usage: "pretty or json", set: oneOf(func(c *Config) *string { return &c.LogFormat }, "pretty", "json")},
 		{name: "log-level", def: "info", usage: "debug, info, warn or error", set: oneOf(func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error")},

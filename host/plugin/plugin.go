@@ -242,8 +242,8 @@ type Usage struct {
 // Facts say how calls of a module are run.
 type Facts struct {
 	Runtime string // wasm, process or in-process
-	// Path is how a wasm sandbox is made clean: "page-scan", "madvise" or
-	// "fresh"; it is "process" and "in-process" for the others.
+	// Path is how a wasm sandbox is made clean: "page-scan", "pagemap",
+	// "madvise" or "fresh"; it is "process" and "in-process" for the others.
 	Path string
 	// Why says why no faster path is taken; empty for the fastest.
 	Why string

@@ -200,6 +200,7 @@ func sandboxFacts(f *plugin.Facts) data.Facts {
 	}
 	how := map[string]string{
 		"page-scan": "a clean sandbox for each call, restored page by page",
+		"pagemap":   "a clean sandbox for each call, restored page by page",
 		"madvise":   "a clean sandbox for each call, its pages given back",
 		"fresh":     "a new sandbox for each call",
 		"process":   "a process of its own for this tenant",

@@ -42,6 +42,7 @@ import (
 const (
 	PathAuto     = "auto"
 	PathPageScan = string(sandbox.PageScan)
+	PathPagemap  = string(sandbox.Pagemap)
 	PathMadvise  = string(sandbox.Madvise)
 	PathFresh    = "fresh"
 )
@@ -119,8 +120,9 @@ func (r *Runtime) choose(want string) error {
 	switch want {
 	case "", PathAuto:
 		r.path, r.why = found, why
-	case PathPageScan, PathMadvise:
-		if found == sandbox.None || want == PathPageScan && found != sandbox.PageScan {
+	case PathPageScan, PathPagemap, PathMadvise:
+		if err := sandbox.Try(sandbox.Path(want)); err != nil {
+			why = err.Error()
 			return host.Errorf(host.CodeUnavailable, "plugins cannot be run by the path %s here: %s", want, why).
 				WithHint("set the path to %s", PathAuto)
 		}
@@ -132,7 +134,7 @@ func (r *Runtime) choose(want string) error {
 		r.path, r.why = sandbox.None, "the host's configuration chooses it"
 	default:
 		return host.Errorf(host.CodeInvalid, "%q is no path of plugins", want).
-			WithHint("it is one of %s, %s, %s and %s", PathAuto, PathPageScan, PathMadvise, PathFresh)
+			WithHint("it is one of %s, %s, %s, %s and %s", PathAuto, PathPageScan, PathPagemap, PathMadvise, PathFresh)
 	}
 	return nil
 }

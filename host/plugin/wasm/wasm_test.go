@@ -29,13 +29,13 @@ func open(t testing.TB, path string) *Runtime {
 
 // paths are those that this system has. The fresh one is everywhere.
 func paths() []string {
-	switch found, _ := sandbox.Detect(); found {
-	case sandbox.PageScan:
-		return []string{PathPageScan, PathMadvise, PathFresh}
-	case sandbox.Madvise:
-		return []string{PathMadvise, PathFresh}
+	var out []string
+	for _, path := range []sandbox.Path{sandbox.PageScan, sandbox.Pagemap, sandbox.Madvise} {
+		if sandbox.Try(path) == nil {
+			out = append(out, string(path))
+		}
 	}
-	return []string{PathFresh}
+	return append(out, PathFresh)
 }
 
 // TestSuite runs the suite of all runtimes on every path.

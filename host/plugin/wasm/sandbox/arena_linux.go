@@ -147,7 +147,7 @@ func (a *arena) unmap() error {
 // called begin.
 func (a *arena) restore() error {
 	n := len(a.image())
-	if a.path == Madvise {
+	if a.written.pagemap == nil {
 		return a.purge()
 	}
 	if a.touched > n+tailKept {
@@ -157,12 +157,15 @@ func (a *arena) restore() error {
 		a.touched = n + tailKept
 	}
 	if a.tally.moved() {
-		if err := a.written.scan(a.mem[:a.touched]); err != nil {
+		if err := a.written.scan(a.mem[:a.touched], a.path); err != nil {
 			return err
 		}
 	}
-	if a.written.full() {
+	switch {
+	case a.written.full():
 		return a.purge()
+	case a.path == Madvise:
+		return a.written.giveBack(a.mem)
 	}
 	a.written.restore(a.mem, a.image())
 	return nil

@@ -16,6 +16,9 @@ var errNotHere = errors.New("sandboxes that are restored need Linux")
 // Detect finds no path on this system.
 func Detect() (Path, string) { return None, "this system is not Linux" }
 
+// Try says that no path works on this system.
+func Try(Path) error { return errNotHere }
+
 // pristine holds nothing here.
 type pristine struct{ view []byte }
 

@@ -153,6 +153,14 @@ func BenchmarkIsolated(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer clean.Release()
+			old := map[Path]*Sandbox{}
+			for _, path := range []Path{Pagemap, Madvise} {
+				if old[path], err = c.fresh(ctx); err != nil {
+					b.Fatal(err)
+				}
+				defer old[path].close()
+				old[path].memory.path = path
+			}
 			runtime.GC()
 			m := rounds(b, func() {
 				if _, err := warm.invokeWarm(ctx, &job); err != nil {
@@ -162,8 +170,18 @@ func BenchmarkIsolated(b *testing.B) {
 				if _, _, err := clean.Invoke(ctx, &job); err != nil {
 					b.Fatal(err)
 				}
+			}, func() {
+				if _, _, err := old[Pagemap].Invoke(ctx, &job); err != nil {
+					b.Fatal(err)
+				}
+			}, func() {
+				if _, _, err := old[Madvise].Invoke(ctx, &job); err != nil {
+					b.Fatal(err)
+				}
 			})
 			b.ReportMetric(m[0], "ns/warm")
+			b.ReportMetric(m[2]/m[0], "x/warm-pagemap")
+			b.ReportMetric(m[3]/m[0], "x/warm-madvise")
 			b.ReportMetric(m[1], "ns/isolated")
 			b.ReportMetric(m[1]/m[0], "x/warm")
 			b.ReportMetric(float64(clean.memory.written.pages), "pages")

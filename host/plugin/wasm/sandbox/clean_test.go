@@ -68,16 +68,19 @@ func mixed(r *rand.Rand, lang string) Job {
 
 // paths are those that this host has.
 func paths(t testing.TB) []Path {
-	switch path, why := Detect(); path {
-	case PageScan:
-		return []Path{PageScan, Madvise}
-	case Madvise:
-		t.Logf("page-scan is not tested here: %s", why)
-		return []Path{Madvise}
-	default:
-		t.Skip(why)
-		return nil
+	t.Helper()
+	var out []Path
+	for _, path := range []Path{PageScan, Pagemap, Madvise} {
+		if err := Try(path); err != nil {
+			t.Logf("%s is not tested here: %v", path, err)
+			continue
+		}
+		out = append(out, path)
 	}
+	if len(out) == 0 {
+		t.Skip("no path works here")
+	}
+	return out
 }
 
 // TestEveryCallLeavesTheImage compares all memory and all globals after each of
@@ -95,6 +98,15 @@ func TestEveryCallLeavesTheImage(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestEveryCallIsPurged is the same where the system says nothing about pages.
+func TestEveryCallIsPurged(t *testing.T) {
+	c := opened(t, runtimetest.Guest(t, runtimetest.AssemblyScript), []Job{act("echo", "warm")}, func(s *Settings) { s.Path = Madvise })
+	pagemap := c.pagemap
+	c.pagemap = nil
+	compare(t, c, runtimetest.AssemblyScript, 200, rand.New(rand.NewPCG(5, 6)))
+	c.pagemap = pagemap
 }
 
 // TestEveryCallIsScanned is the same where the system does not count page

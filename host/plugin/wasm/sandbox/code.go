@@ -180,7 +180,11 @@ type Path string
 const (
 	// PageScan restores the pages that were written (Linux 6.7 and newer).
 	PageScan Path = "page-scan"
-	// Madvise gives all private pages back to the system (any Linux).
+	// Pagemap does the same and finds them by asking for each page (older ones).
+	Pagemap Path = "pagemap"
+	// Madvise gives the private pages back to the system after each call: those
+	// that it finds like Pagemap, or all of the memory where the system does not
+	// say (any Linux).
 	Madvise Path = "madvise"
 	// None is a system on which this package opens nothing: guests get a fresh
 	// instance for each call, elsewhere.

@@ -12,18 +12,22 @@ import (
 // Detect finds the fastest path that works on this host, by trying it, and says
 // why a faster one does not.
 func Detect() (Path, string) {
-	err := try(PageScan)
+	err := Try(PageScan)
 	if err == nil {
 		return PageScan, ""
 	}
-	if fault := try(Madvise); fault != nil {
-		return None, fmt.Sprintf("memory cannot be restored on this system: %v", fault)
+	why := fmt.Sprintf("this system does not tell which pages were written (Linux 6.7 does): %v", err)
+	for _, path := range []Path{Pagemap, Madvise} {
+		if err = Try(path); err == nil {
+			return path, why
+		}
 	}
-	return Madvise, fmt.Sprintf("this system does not tell which pages were written (Linux 6.7 does): %v", err)
+	return None, fmt.Sprintf("memory cannot be restored on this system: %v", err)
 }
 
-// try writes to a small memory and looks whether it can be restored.
-func try(path Path) error {
+// Try writes to a small memory and looks whether the path restores it. It
+// returns why it does not.
+func Try(path Path) error {
 	if os.Getpagesize() != page {
 		return fmt.Errorf("its pages have %d bytes, not %d", os.Getpagesize(), page)
 	}
@@ -34,15 +38,14 @@ func try(path Path) error {
 		return err
 	}
 	defer base.free()
-	a := &arena{base: base, path: path, reserve: 8 * page}
-	if path == PageScan {
-		pagemap, err := os.Open("/proc/self/pagemap")
-		if err != nil {
-			return err
-		}
-		defer pagemap.Close()
-		a.written.pagemap = pagemap
+	r, err := newResetter(path)
+	if err != nil {
+		return err
 	}
+	defer r.close()
+	a := &arena{base: base, reserve: 8 * page}
+	r.equip(a)
+	a.tally.trusted = false
 	if err := a.open(); err != nil {
 		return err
 	}
@@ -96,14 +99,14 @@ type resetter struct {
 }
 
 func newResetter(path Path) (resetter, error) {
-	switch path {
-	case Madvise:
-		return resetter{path: path}, nil
-	case PageScan:
-		pagemap, err := os.Open("/proc/self/pagemap")
-		return resetter{path: path, pagemap: pagemap, counts: countsFaults()}, err
+	if path != PageScan && path != Pagemap && path != Madvise {
+		return resetter{}, fmt.Errorf("no sandboxes on this system: there is no path %q", path)
 	}
-	return resetter{}, fmt.Errorf("no sandboxes on this system: there is no path %q", path)
+	pagemap, err := os.Open("/proc/self/pagemap")
+	if err != nil && path == Madvise {
+		return resetter{path: path}, nil
+	}
+	return resetter{path: path, pagemap: pagemap, counts: countsFaults()}, err
 }
 
 // equip makes an arena restore itself.

@@ -20,9 +20,10 @@
 // to it: then the known set is restored without asking. The count of page
 // faults belongs to a thread, so a call keeps its thread from before its first
 // write until it is restored, and nobody else writes to a guest's memory.
-// Where Linux is older, all private pages are given back after each call
-// instead (Path Madvise), which is always right and costs a page fault for each
-// page that the next call writes. Elsewhere this package opens nothing.
+// An older Linux tells it for each page alone, in /proc/self/pagemap (Path
+// Pagemap). Where even that is closed, all private pages are given back after
+// each call (Path Madvise), which is always right and costs a page fault for
+// each page that the next call uses. Elsewhere this package opens nothing.
 //
 // # What ends a call
 //

@@ -56,15 +56,57 @@ type writtenSet struct {
 	blind bool
 }
 
-// scan asks the system for all private pages of mem. They are those that are
-// present or swapped out, not pages of the image's file, and not the page of
-// zeros that reading empty memory gives.
-func (w *writtenSet) scan(mem []byte) error {
+// scan asks the system for all private pages of mem, in the way of the path.
+func (w *writtenSet) scan(mem []byte, path Path) error {
+	w.spans, w.pages = w.spans[:0], 0
 	if len(mem) == 0 {
 		return nil
 	}
+	if path == PageScan {
+		return w.scanNew(mem)
+	}
+	return w.scanOld(mem)
+}
+
+// The bits of an entry of /proc/self/pagemap, one for each page.
+const (
+	entryIsPresent = 1 << 63
+	entryIsSwapped = 1 << 62
+	entryIsFile    = 1 << 61
+	// entries is how many of them are read at once.
+	entries = 512
+)
+
+// scanOld reads what the system says of every single page. Private are those
+// that are present or swapped out and not the file's. The page of zeros, which
+// reading empty memory gives, is taken for one, which does no harm.
+func (w *writtenSet) scanOld(mem []byte) error {
+	var list [entries]uint64
+	first := int64(uintptr(unsafe.Pointer(&mem[0]))) / page
+	for from := 0; from < len(mem)/page; {
+		want := min(entries, len(mem)/page-from)
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_PREAD64, w.pagemap.Fd(), uintptr(unsafe.Pointer(&list)), uintptr(want*8), uintptr((first+int64(from))*8), 0, 0)
+		if errno == syscall.EINTR {
+			continue
+		}
+		if errno != 0 || n < 8 || n%8 != 0 {
+			return fmt.Errorf("asking for the pages that a call wrote: %d bytes of %d: %w", n, want*8, errno)
+		}
+		for i, e := range list[:n/8] {
+			if e&(entryIsPresent|entryIsSwapped) != 0 && e&entryIsFile == 0 {
+				w.add(span{(from + i) * page, (from + i + 1) * page})
+			}
+		}
+		from += int(n / 8)
+	}
+	return nil
+}
+
+// scanNew gets the private pages alone. They are those that are present or
+// swapped out, not pages of the image's file, and not the page of zeros that
+// reading empty memory gives.
+func (w *writtenSet) scanNew(mem []byte) error {
 	base := uint64(uintptr(unsafe.Pointer(&mem[0])))
-	w.spans, w.pages = w.spans[:0], 0
 	w.argument = scanArgument{
 		start: base, end: base + uint64(len(mem)),
 		vec: uint64(uintptr(unsafe.Pointer(&w.vec[0]))), vecLen: regions,
@@ -126,6 +168,24 @@ func (w *writtenSet) restore(mem, image []byte) {
 		clear(mem[s.from+n : s.to])
 	}
 	w.restores++
+}
+
+// giveBack returns the set's pages to the system, so that the memory is the
+// image there. Pages between them that nobody wrote go with them where that
+// saves a question.
+func (w *writtenSet) giveBack(mem []byte) error {
+	const gap = 8 * page
+	for i := 0; i < len(w.spans); {
+		s := w.spans[i]
+		for i++; i < len(w.spans) && w.spans[i].from-s.to <= gap; i++ {
+			s.to = w.spans[i].to
+		}
+		if err := unix.Madvise(mem[s.from:s.to], unix.MADV_DONTNEED); err != nil {
+			return os.NewSyscallError("madvise", err)
+		}
+	}
+	w.forget()
+	return nil
 }
 
 // full reports whether giving the pages back is better than keeping them.
