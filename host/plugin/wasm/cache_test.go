@@ -119,6 +119,40 @@ func cacheOf(t *testing.T, path string) {
 			t.Errorf("got %s: another module's code ran", got)
 		}
 	})
+	t.Run("TheEngineMissesItsCode", func(t *testing.T) {
+		// As on another processor: the seal is right, but the engine looks for
+		// its code under another name.
+		name := filepath.Base(boxOf(one))
+		if got := answers(t, r, one); got != `"1"` {
+			t.Fatalf("got %s", got)
+		}
+		box, err := r.vault.Read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		draft, err := r.vault.Draft()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.CopyFS(draft.Dir, os.DirFS(box.Dir)); err != nil {
+			t.Fatal(err)
+		}
+		machine, err := filepath.Glob(filepath.Join(draft.Dir, "*", "*"))
+		if err != nil || len(machine) == 0 {
+			t.Fatal(machine, err)
+		}
+		for _, f := range machine {
+			if err := os.Rename(f, f[:len(f)-8]+"00000000"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(os.Remove(filepath.Join(draft.Dir, "seal")), draft.Keep(name, box.Note)); err != nil {
+			t.Fatal(err)
+		}
+		if got := answers(t, r, one) + answers(t, r, one); got != `"1""1"` {
+			t.Errorf("got %s", got)
+		}
+	})
 	t.Run("AnotherKey", func(t *testing.T) {
 		other, err := New(Settings{CacheDir: r.settings.CacheDir, Key: []byte(strings.Repeat("z", 32)), Path: path})
 		if err != nil {

@@ -87,26 +87,28 @@ func (r *Runtime) make(ctx context.Context, m *rewrite.Module, draft *vault.Draf
 			rec.Path = string(r.path)
 		}
 	}
-	var out plugin.Module
-	var err error
-	if rec.Path == PathFresh {
-		out, err = r.makeFresh(ctx, m, draft.Dir, &rec)
-	} else {
-		out, err = r.makeBoxed(ctx, m, draft.Dir, &rec)
+	if rec.Path != PathFresh {
+		return r.makeBoxed(ctx, m, draft, name, &rec)
 	}
+	out, err := r.makeFresh(ctx, m, draft.Dir, &rec)
 	if err != nil {
 		return nil, err
 	}
 	if draft.Dir != "" {
-		note, err := json.Marshal(rec)
-		if err == nil {
-			err = draft.Keep(name, note)
-		}
-		if err != nil {
+		if err := r.keep(draft, name, &rec); err != nil {
 			r.settings.Log.Warn("compiled code cannot be kept for the next start", "box", name, "error", err)
 		}
 	}
 	return out, nil
+}
+
+// keep seals a draft.
+func (r *Runtime) keep(draft *vault.Draft, name string, rec *record) error {
+	note, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	return draft.Keep(name, note)
 }
 
 // write keeps a file in a draft, if there is one.
@@ -166,25 +168,75 @@ func abiOf(answer error) (int, error) {
 	return spoken(failed.Code), nil
 }
 
-func (r *Runtime) makeBoxed(ctx context.Context, m *rewrite.Module, dir string, rec *record) (plugin.Module, error) {
+// makeBoxed makes the image and compiles what starts there. Where it is kept, it
+// is opened from there, so that what runs is what later processes load.
+func (r *Runtime) makeBoxed(ctx context.Context, m *rewrite.Module, draft *vault.Draft, name string, rec *record) (plugin.Module, error) {
 	image, err := r.image(ctx, m, rec)
 	if err != nil {
 		return nil, err
 	}
 	baked, err := m.Bake(image.Rewrite())
-	if err == nil {
-		err = write(dir, fileCode, baked)
-	}
-	if err == nil && dir != "" {
-		var kept bytes.Buffer
-		if err = image.Save(&kept); err == nil {
-			err = write(dir, fileImage, kept.Bytes())
-		}
-	}
 	if err != nil {
 		return nil, errors.Join(err, image.Close())
 	}
-	return r.openBoxed(ctx, dir, baked, image, *rec)
+	if draft.Dir == "" {
+		return r.openBoxed(ctx, "", baked, image, *rec)
+	}
+	if err := r.keepBoxed(ctx, draft, name, baked, image, rec); err != nil {
+		r.settings.Log.Warn("compiled code cannot be kept for the next start", "box", name, "error", err)
+		return r.openBoxed(ctx, "", baked, image, *rec)
+	}
+	out, err := r.load(ctx, name)
+	if err != nil {
+		r.settings.Log.Warn("compiled code cannot be loaded", "box", name, "error", err)
+		return r.openBoxed(ctx, "", baked, image, *rec)
+	}
+	return out, image.Close()
+}
+
+// keepBoxed compiles into the draft and seals it.
+func (r *Runtime) keepBoxed(ctx context.Context, draft *vault.Draft, name string, baked []byte, image *sandbox.Image, rec *record) error {
+	stub, err := stubOf(baked)
+	if err != nil {
+		return err
+	}
+	scratch, err := r.vault.Draft()
+	if err != nil {
+		return err
+	}
+	for dir, code := range map[string][]byte{scratch.Dir: baked, draft.Dir: stub} {
+		if err = compileInto(ctx, dir, code); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = adopt(scratch.Dir, draft.Dir)
+	}
+	if err = errors.Join(err, scratch.Discard()); err != nil {
+		return err
+	}
+	if err := write(draft.Dir, fileCode, stub); err != nil {
+		return err
+	}
+	var kept bytes.Buffer
+	if err := image.Save(&kept); err != nil {
+		return err
+	}
+	if err := write(draft.Dir, fileImage, kept.Bytes()); err != nil {
+		return err
+	}
+	return r.keep(draft, name, rec)
+}
+
+// compileInto leaves machine code in a folder.
+func compileInto(ctx context.Context, dir string, code []byte) error {
+	cache, err := openCache(dir)
+	if err != nil {
+		return err
+	}
+	engine := wazero.NewRuntimeWithConfig(ctx, engineConfig(cache))
+	_, err = engine.CompileModule(ctx, code)
+	return errors.Join(err, engine.Close(ctx), cache.Close(ctx))
 }
 
 // image initialises the guest. One that does not survive the warming up, which
@@ -342,7 +394,15 @@ func (r *Runtime) load(ctx context.Context, name string) (plugin.Module, error) 
 	if err != nil {
 		return nil, err
 	}
-	return r.openBoxed(ctx, box.Dir, code, image, rec)
+	out, err := r.openBoxed(ctx, box.Dir, code, image, rec)
+	if err != nil {
+		return nil, err
+	}
+	// The engine must have found its machine code: see stubOf.
+	if err := box.Unchanged(); err != nil {
+		return nil, errors.Join(err, out.Close(ctx))
+	}
+	return out, nil
 }
 
 // perByte is how large machine code is, by the size of the code, where it is

@@ -65,7 +65,7 @@ func exceeded(f *kernel.Fault, lim *plugin.Limits, took time.Duration, last stri
 	case kernel.Deadline:
 		// The caller may have had less time than the plugin may take.
 		limit := lim.Timeout
-		if d := time.Duration(f.Limit); d > 0 && d < limit-time.Millisecond {
+		if d := time.Duration(f.Limit); took < limit && d > 0 {
 			limit = d.Round(time.Millisecond)
 		}
 		return host.Errorf(host.CodePluginTimeout, "the call took longer than %s", limit).

@@ -189,6 +189,29 @@ type Box struct {
 	// Size is the sum of its files, in bytes.
 	Size  int64
 	files map[string][]byte
+	sizes map[string]int64
+}
+
+// Unchanged returns an error if files came, went or changed their size since
+// the box was read: for those who hand it to somebody who may write there.
+func (b *Box) Unchanged() error {
+	have, err := list(b.Dir)
+	if err != nil {
+		return &BrokenError{err.Error()}
+	}
+	if len(have) != len(b.sizes) {
+		return &BrokenError{"it has other files than when it was read"}
+	}
+	for _, name := range have {
+		info, err := os.Lstat(filepath.Join(b.Dir, filepath.FromSlash(name)))
+		if err != nil {
+			return &BrokenError{err.Error()}
+		}
+		if size, ok := b.sizes[name]; !ok || size != info.Size() {
+			return &BrokenError{fmt.Sprintf("the file %s was changed after it was read", name)}
+		}
+	}
+	return nil
 }
 
 // File returns a file that Read was told to keep, nil if there is none.
@@ -213,11 +236,12 @@ func (v *Vault) Read(name string, keep ...string) (*Box, error) {
 	if !slices.Equal(have, want) {
 		return nil, &BrokenError{"it has other files"}
 	}
-	b := &Box{Dir: dir, Note: s.Note, files: map[string][]byte{}}
+	b := &Box{Dir: dir, Note: s.Note, files: map[string][]byte{}, sizes: map[string]int64{}}
 	contents, errs := make([][]byte, len(s.Files)), make([]error, len(s.Files))
 	var wg sync.WaitGroup
 	for i, f := range s.Files {
 		b.Size += f.Size
+		b.sizes[f.Name] = f.Size
 		wg.Go(func() { contents[i], errs[i] = f.verify(dir, slices.Contains(keep, f.Name)) })
 	}
 	wg.Wait()

@@ -62,6 +62,13 @@ func TestWhatWasKeptIsRead(t *testing.T) {
 	if raw, err := os.ReadFile(filepath.Join(b.Dir, "sub", "b")); err != nil || string(raw) != "ysub/b" {
 		t.Errorf("got %q, %v", raw, err)
 	}
+	if err := b.Unchanged(); err != nil {
+		t.Error(err)
+	}
+	change(t, b.Dir, "a", func(b []byte) []byte { return b[:1] })
+	if b.Unchanged() == nil {
+		t.Error("a file that was cut after it was read is not noticed")
+	}
 	if left, err := os.ReadDir(v.dir); err != nil || len(left) != 1 {
 		t.Errorf("leftovers: %v, %v", left, err)
 	}
