@@ -6,10 +6,12 @@ package mail
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	netmail "net/mail"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,6 +58,7 @@ type Sender struct {
 	settings Settings
 	host     string
 	options  []gomail.Option
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // New returns a Sender, or what is wrong with its settings.
@@ -77,10 +80,11 @@ func New(s Settings) (*Sender, error) {
 	if err != nil || name == "" || port < 1 || port > 65535 {
 		return nil, host.Errorf(host.CodeInvalid, "the mail server is %q", s.Server).WithHint("set mail.host to host or host:port; mail.tls is starttls, tls or none")
 	}
-	out := &Sender{settings: s, host: name, options: []gomail.Option{gomail.WithPort(port), gomail.WithTimeout(s.Timeout)}}
+	out := &Sender{settings: s, host: name, dial: (&net.Dialer{}).DialContext, options: []gomail.Option{gomail.WithPort(port), gomail.WithTimeout(s.Timeout)}}
 	switch s.TLS {
 	case TLSFull:
 		out.options = append(out.options, gomail.WithSSL())
+		out.dial = (&tls.Dialer{Config: &tls.Config{ServerName: name, MinVersion: tls.VersionTLS12}}).DialContext
 	case TLSNone:
 		out.options = append(out.options, gomail.WithTLSPolicy(gomail.NoTLS))
 	default:
@@ -104,7 +108,19 @@ func (s *Sender) Send(ctx context.Context, m Message) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	client, err := gomail.NewClient(s.host, s.options...)
+	// The library leaves a connection open on which signing in failed.
+	var conn net.Conn
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := s.dial(ctx, network, address)
+		conn = c
+		return c, err
+	}
+	defer func() {
+		if conn != nil {
+			_ = conn.Close()
+		}
+	}()
+	client, err := gomail.NewClient(s.host, append(slices.Clone(s.options), gomail.WithDialContextFunc(dial))...)
 	if err != nil {
 		return "", fmt.Errorf("preparing to send mail: %w", err)
 	}
