@@ -17,6 +17,12 @@ func confine(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
+// beginIn lets the process begin in a control group: there is no moment
+// outside of it.
+func beginIn(cmd *exec.Cmd, group *os.File) {
+	cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(group.Fd())
+}
+
 // killGroup ends a process that has not been waited for, and its group.
 func killGroup(p *os.Process) {
 	_ = unix.Kill(-p.Pid, unix.SIGKILL) // it may have ended just now

@@ -115,7 +115,7 @@ func (g *guest) obituary(limits plugin.Limits) error {
 	switch {
 	case g.stopped.Load():
 		return busy(0, "the plugin's process was stopped while the call ran")
-	case diedOfMemory(said):
+	case diedOfMemory(said), g.group != nil && g.group.OutOfMemory():
 		return outOfMemory(limits.Memory)
 	}
 	text := "its process ended"

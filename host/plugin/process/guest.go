@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/process/cgroup"
 	"github.com/callboard-dev/callboard/host/plugin/process/shim"
 	wire "github.com/callboard-dev/callboard/schemas/plugin/process"
 )
@@ -25,7 +27,9 @@ import (
 const (
 	maxFiles     = 256
 	maxFileBytes = 256 << 20
-	maxTasks     = 8192
+	// maxTasks is for the user as a whole, maxThreads for the process.
+	maxTasks   = 8192
+	maxThreads = 512
 	// earlySpace and earlyMemory are what a program may have while it begins:
 	// the real limits come when it is known what it takes to do nothing.
 	earlySpace  = 8 << 30
@@ -43,9 +47,11 @@ type guest struct {
 	runner   *runner
 	dir      string
 	memory   int64
+	group    *cgroup.Group // nil where the host has no control groups
 	outlet   *outlet
 	stderr   *scroll
-	gone     <-chan struct{}
+	gone     <-chan struct{} // closed when the process has ended
+	buried   chan struct{}   // closed when the keeper has counted it out
 	// stopped is set when the host ends the process: then its end is no failure.
 	stopped atomic.Bool
 	// unwell says why the host had to end it, as its own failure.
@@ -64,6 +70,7 @@ type order struct {
 	memory  int64
 	root    string // the folder in which it gets its own
 	launch  func(func() error) error
+	tree    *cgroup.Tree // nil where the host has none
 }
 
 // begin starts a process and waits until it answers.
@@ -76,7 +83,7 @@ func begin(s Settings, o order) (g *guest, err error) {
 	if err != nil {
 		return nil, errors.Join(host.Errorf(host.CodeUnavailable, "a folder for the plugin's process cannot be made: %w", err), file.Close())
 	}
-	g = &guest{settings: s, dir: dir, memory: o.memory, outlet: &outlet{}, stderr: &scroll{}, used: time.Now()}
+	g = &guest{settings: s, dir: dir, memory: o.memory, outlet: &outlet{}, stderr: &scroll{}, used: time.Now(), buried: make(chan struct{})}
 	g.client = goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  goplugin.HandshakeConfig{MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue},
 		VersionedPlugins: map[int]goplugin.PluginSet{wire.Protocol: {}},
@@ -85,8 +92,10 @@ func begin(s Settings, o order) (g *guest, err error) {
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: dir},
 		Stderr:           g.outlet.stream("stderr", g.stderr), SyncStdout: g.outlet.stream("stdout"), SyncStderr: g.outlet.stream("stderr"),
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, private string) (gorunner.Runner, error) {
-			g.runner, err = newRunner(s.Shim, policy(o, private), environment(cmd.Env, private, o.memory), file, o.launch)
-			return g.runner, err
+			if g.runner, err = newRunner(s.Shim, policy(o, private), environment(cmd.Env, private, o.memory), file, o.launch); err != nil {
+				return nil, err
+			}
+			return g.runner, g.join(o)
 		},
 	})
 	protocol, err := g.client.Client()
@@ -99,6 +108,31 @@ func begin(s Settings, o order) (g *guest, err error) {
 	}
 	g.gone = g.runner.gone
 	return g, nil
+}
+
+// restingMemory is what a control group allows for beside the limit: what a Go
+// program with gRPC has in memory when it does nothing.
+const restingMemory = 64 << 20
+
+// join gives the process a control group, where the host has any.
+func (g *guest) join(o order) (err error) {
+	if o.tree == nil {
+		return nil
+	}
+	if g.group, err = o.tree.Make(filepath.Base(g.dir), cgroup.Limits{Memory: o.memory + restingMemory, Tasks: maxThreads}); err != nil {
+		return err
+	}
+	g.runner.group, err = g.group.Open()
+	return err
+}
+
+// clear removes what a process leaves behind; it is gone.
+func (g *guest) clear() error {
+	err := os.RemoveAll(g.dir)
+	if g.group != nil {
+		err = errors.Join(err, g.group.Remove())
+	}
+	return err
 }
 
 // policy is what the shim leaves to the process.
@@ -120,11 +154,11 @@ func environment(handshake []string, private string, memory int64) []string {
 func (g *guest) stillborn(file *os.File, err error) error {
 	_ = file.Close() // where the runner was not reached
 	if g.runner == nil || g.runner.pid() == 0 {
-		return errors.Join(err, os.RemoveAll(g.dir))
+		return errors.Join(err, g.clear())
 	}
 	g.runner.kill()
 	g.client.Kill() // waits for its end
-	removed := os.RemoveAll(g.dir)
+	removed := g.clear()
 	if host.CodeOf(err) != host.CodeInternal {
 		return errors.Join(err, removed)
 	}

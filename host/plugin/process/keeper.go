@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/process/cgroup"
 )
 
 // key names whose process one is.
@@ -20,6 +21,7 @@ type keeper struct {
 	settings Settings
 	launch   func(func() error) error
 	stop     func()
+	tree     *cgroup.Tree // nil where the host has no control groups
 
 	mu      sync.Mutex
 	slots   map[key]*slot
@@ -48,6 +50,13 @@ type starting struct {
 func newKeeper(s Settings) *keeper {
 	k := &keeper{settings: s, slots: map[key]*slot{}}
 	k.launch, k.stop = newLauncher()
+	tree, err := cgroup.Find()
+	if err != nil && !errors.Is(err, cgroup.ErrNone) {
+		s.Log.Warn("control groups cannot be used for plugins' processes", "error", err)
+	}
+	if err == nil {
+		k.tree = tree
+	}
 	return k
 }
 
@@ -89,7 +98,10 @@ func (k *keeper) reach(id key, o order) (*guest, *starting, error) {
 		return nil, nil, s.down
 	}
 	if g := s.guest; g != nil {
-		if !g.doomed && g.memory == o.memory && g.runner.state() == nil {
+		switch {
+		case g.runner.state() != nil:
+			return nil, &starting{done: g.buried}, nil // how it ended decides what comes
+		case !g.doomed && g.memory == o.memory:
 			g.calls++
 			return g, nil, nil
 		}
@@ -142,11 +154,9 @@ func (k *keeper) makeRoom() error {
 // doom lends a process to nobody any more and ends it when it is not lent;
 // k.mu is held.
 func (k *keeper) doom(g *guest) {
-	if g.doomed && g.calls == 0 {
-		return
-	}
+	over := g.doomed && g.calls == 0
 	g.doomed = true
-	if g.calls == 0 {
+	if !over && g.calls == 0 && g.runner.state() == nil {
 		g.stopped.Store(true)
 		go g.end()
 	}
@@ -162,7 +172,7 @@ func (k *keeper) giveBack(g *guest, guilty bool) {
 	if guilty {
 		g.doomed = true
 	}
-	if g.doomed && g.calls == 0 {
+	if g.doomed && g.calls == 0 && g.runner.state() == nil {
 		g.stopped.Store(true)
 		if guilty {
 			g.runner.kill() // it is not listening
@@ -175,7 +185,7 @@ func (k *keeper) giveBack(g *guest, guilty bool) {
 func (k *keeper) start(id key, s *slot, o order) {
 	defer k.alive.Done()
 	k.mu.Lock()
-	o.root, o.launch = k.root, k.launch
+	o.root, o.launch, o.tree = k.root, k.launch, k.tree
 	pause := time.Until(s.until)
 	k.mu.Unlock()
 	if pause > 0 {
@@ -288,8 +298,8 @@ func missed(g *guest, before int) int {
 // its own doing.
 func (k *keeper) bury(id key, s *slot, g *guest) {
 	g.client.Kill() // frees what the client holds
-	if err := os.RemoveAll(g.dir); err != nil {
-		k.settings.Log.Warn("removing the folder of a plugin's process", "error", err)
+	if err := g.clear(); err != nil {
+		k.settings.Log.Warn("removing what a plugin's process left", "error", err)
 	}
 	var tell func()
 	k.mu.Lock()
@@ -300,6 +310,7 @@ func (k *keeper) bury(id key, s *slot, g *guest) {
 	if !g.stopped.Load() {
 		tell = k.failed(id, s, g.death())
 	}
+	close(g.buried)
 	k.mu.Unlock()
 	if tell != nil {
 		tell()

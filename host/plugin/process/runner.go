@@ -32,6 +32,7 @@ type runner struct {
 	launch         func(func() error) error
 	stdout, stderr io.ReadCloser
 	program        *os.File
+	group          *os.File // the control group to begin in, or nil
 	lacking        []string // what the shim said
 
 	gone chan struct{} // closed when the process was waited for
@@ -69,6 +70,10 @@ func (r *runner) Start(ctx context.Context) error {
 	}
 	defer report.Close()
 	r.cmd.ExtraFiles = []*os.File{r.program, reporter} // shim.ProgramFD, shim.ReportFD
+	if r.group != nil {
+		beginIn(r.cmd, r.group)
+		defer r.group.Close()
+	}
 	err = r.launch(r.cmd.Start)
 	_ = reporter.Close() // the process has its own
 	_ = r.program.Close()

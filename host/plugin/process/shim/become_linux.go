@@ -93,6 +93,9 @@ func dropCapabilities() error {
 	if err := unix.Capget(&head, &data[0]); err != nil {
 		return fmt.Errorf("reading the capabilities: %w", err)
 	}
+	if data[0].Inheritable|data[1].Inheritable == 0 {
+		return nil // a service manager may refuse even to ask
+	}
 	data[0].Inheritable, data[1].Inheritable = 0, 0
 	if err := unix.Capset(&head, &data[0]); err != nil {
 		return fmt.Errorf("dropping inheritable capabilities: %w", err)

@@ -27,7 +27,7 @@ const (
 func confineFiles(p Policy) (lacking []string, err error) {
 	version, err := ll.LandlockGetABIVersion()
 	if err != nil || version < confinesFiles {
-		return []string{"landlock: this kernel does not have it, so the plugin can read and write what the host's user can (Linux 5.13)"}, nil
+		return []string{"landlock: this system does not have it (Linux 5.13) or the host may not use it, so the plugin can read and write what the host's user can"}, nil
 	}
 	if version < confinesCutting {
 		lacking = append(lacking, "landlock: this kernel does not keep the plugin from cutting files of the host's user (Linux 6.2)")

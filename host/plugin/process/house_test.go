@@ -1,0 +1,194 @@
+package process_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	"github.com/callboard-dev/callboard/host/plugin/process"
+	"github.com/callboard-dev/callboard/host/plugin/runtimetest"
+	"github.com/callboard-dev/callboard/host/store/storetest"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+)
+
+// The house around the runtime: everybody may do everything, nothing is sealed.
+type open struct{}
+
+func (open) Authorize(context.Context, host.Caller, host.Action, string) error { return nil }
+func (open) Record(context.Context, host.Caller, host.AuditEntry) error        { return nil }
+func (open) Seal(_ host.TenantID, _ string, plain []byte) ([]byte, error)      { return plain, nil }
+func (open) Open(_ host.TenantID, _ string, sealed []byte) ([]byte, error)     { return sealed, nil }
+
+const yaml = `name: acme/heavy
+version: 0.1.0
+title: Heavy
+description: Runs as a process.
+callboard: ">=0.1.0 <1.0.0"
+runtime: process
+platforms: [%s]
+capabilities:
+  - type: schedule/v1
+    schedules: [{id: nothing, every: 24h}]
+`
+
+// release writes the conformance plugin as a process plugin into a folder.
+func release(t *testing.T) plugin.Source {
+	t.Helper()
+	program, err := manifest.Program(runtimetest.Program(t, "examples/conformance"), process.Platform())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, body := range map[string][]byte{
+		"plugin.yaml": fmt.Appendf(nil, yaml, process.Platform()),
+		"plugin-" + strings.ReplaceAll(process.Platform(), "/", "-"): program,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), body, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return plugin.Source{Path: dir}
+}
+
+// TestAHouseWithProcesses installs, calls, loses and revives a process plugin.
+func TestAHouseWithProcesses(t *testing.T) {
+	db := storetest.SQLite(t)
+	tenant := storetest.Tenant(t, db)
+	admin := host.NewCaller(tenant, host.Principal{Kind: host.KindUser, ID: "u1", Name: "ann@example.com", Role: host.RoleAdmin})
+	operator := host.System(tenant, "operator")
+	src := release(t)
+	var h *plugin.House
+	r, err := process.New(process.Settings{
+		Dir: filepath.Join(t.TempDir(), "programs"), Backoff: time.Millisecond,
+		Failed: func(digest, tenant string, why error) { h.FailedToStay(digest, tenant, why) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := func(allowed ...string) *plugin.House {
+		h, err := plugin.New(db, map[string]plugin.Runtime{manifestv1.RuntimeProcess: r}, nil, open{}, open{}, open{}, plugin.Settings{
+			DataDir: t.TempDir(), LocalPaths: true, Poll: 20 * time.Millisecond, ProcessPlugins: allowed,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	t.Run("lets nobody but operators install it", func(t *testing.T) {
+		h := begin("acme/other")
+		_, err := h.Install(t.Context(), admin, src, plugin.InstallOptions{Enable: true})
+		if host.CodeOf(err) != host.CodeForbidden || !strings.Contains(err.Error(), "--process-plugins acme/heavy") {
+			t.Errorf("got %v", err)
+		}
+		for _, name := range []string{"acme/heavy", "*"} {
+			if _, err := begin(name).Inspect(t.Context(), admin, src); err != nil {
+				t.Errorf("where %q may be installed: %v", name, err)
+			}
+		}
+	})
+	h = begin()
+	if err := h.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := r.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := h.Install(t.Context(), operator, src, plugin.InstallOptions{AcceptAll: true, Enable: true}); err != nil {
+		t.Fatal(err)
+	}
+	call := func() error {
+		var out struct{ Message string }
+		err := h.Call(t.Context(), admin, "heavy", "schedule/v1", "run", map[string]any{"schedule": "nothing", "due": time.Now()}, &out)
+		if err == nil && out.Message != "did nothing" {
+			return fmt.Errorf("it said %q", out.Message)
+		}
+		return err
+	}
+	state := func() plugin.State {
+		in, err := h.Get(t.Context(), admin, "heavy")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return in.State
+	}
+	t.Run("calls it", func(t *testing.T) {
+		if err := call(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("stops it when it fails to stay", func(t *testing.T) {
+		for range 3 {
+			until(t, "it runs", func() bool { return call() == nil })
+			kill(t, tenant.Slug)
+		}
+		until(t, "its state says so", func() bool { return state() == plugin.StateFailedToStay })
+		if err := call(); err == nil {
+			t.Error("it is called all the same")
+		}
+	})
+	t.Run("revives it when an admin says so", func(t *testing.T) {
+		if _, err := h.Retry(t.Context(), admin, "heavy"); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "it runs", func() bool { return call() == nil })
+		if got := state(); got != plugin.StateActive {
+			t.Errorf("its state is %s", got)
+		}
+	})
+}
+
+// kill ends the tenant's process from outside and waits until it is gone.
+func kill(t *testing.T, tenant string) {
+	t.Helper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := 0
+	for _, file := range lines {
+		line, err := os.ReadFile(file)
+		if err != nil || !strings.HasPrefix(string(line), "callboard-plugin "+tenant+" ") {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		killed++
+		until(t, "it is gone", func() bool { return syscall.Kill(pid, 0) != nil })
+	}
+	if killed != 1 {
+		t.Fatalf("%d processes were killed", killed)
+	}
+}
+
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(30 * time.Second)
+	for !holds() {
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("still not so after 30 s: %s", what)
+		}
+	}
+}
