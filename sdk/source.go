@@ -11,5 +11,6 @@ const ModulePath = "github.com/callboard-dev/callboard/sdk"
 // binary serves it to plugin builds, so that a plugin builds in any folder
 // before anything is published.
 //
-//go:embed LICENSE go.mod go.sum *.go catalog config http kv log roundtrip route schedule sdktest view
+//go:embed LICENSE go.mod go.sum *.go blob cache catalog config event http job kv log mail metric processor provider roundtrip route schedule sdktest search
+//go:embed stream table trace view webhook
 var Source embed.FS
