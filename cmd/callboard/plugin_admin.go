@@ -37,6 +37,7 @@ type pluginItem struct {
 	Enabled     bool                      `json:"enabled"`
 	Digest      string                    `json:"digest"`
 	Previous    string                    `json:"previous"`
+	Pinned      bool                      `json:"pinned"`
 	Missing     []string                  `json:"missing"`
 	Secrets     []string                  `json:"secrets"`
 	Grants      []permission              `json:"grants"`
@@ -147,12 +148,12 @@ func newPluginInfoCommand() *cobra.Command {
 			if err := c.get(ctx, pluginPath(args[0]), nil, &p); err != nil {
 				return err
 			}
-			return printPlugin(cmd, p)
+			return printPlugin(cmd, p, runsAs(ctx, c, p.ID)...)
 		})
 }
 
-// printPlugin prints one installed plugin.
-func printPlugin(cmd *cobra.Command, p pluginItem) error {
+// printPlugin prints one installed plugin, and more lines below.
+func printPlugin(cmd *cobra.Command, p pluginItem, more ...[2]string) error {
 	return printItem(cmd, p, func() [][2]string {
 		lines := [][2]string{{"Plugin", p.ID}, {"Title", p.Title}, {"Version", p.Version}, {"State", p.State}}
 		add := func(key, value string) {
@@ -171,7 +172,10 @@ func printPlugin(cmd *cobra.Command, p pluginItem) error {
 			add("May", g.what())
 		}
 		add("Digest", p.Digest)
-		return lines
+		if p.Pinned {
+			add("Pinned", "it stays at this digest; callboard plugin pin "+p.ID+" --off lets go")
+		}
+		return append(lines, more...)
 	})
 }
 

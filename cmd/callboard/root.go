@@ -122,7 +122,7 @@ func newPluginCommand() *cobra.Command {
 		&cobra.Group{ID: "manage", Title: "For admins, against a server:"},
 		&cobra.Group{ID: "author", Title: "For plugin authors:"},
 	)
-	for _, c := range pluginAdminCommands() {
+	for _, c := range append(pluginAdminCommands(), pluginKeepingCommands()...) {
 		c.GroupID = "manage"
 		cmd.AddCommand(c)
 	}

@@ -31,7 +31,7 @@ func (t tenantRow) cells() []string {
 func newTenantCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "tenant", Short: "Create, list and delete tenants", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(newTenantCreateCommand(), newTenantListCommand(), newTenantShowCommand(), newTenantDeleteCommand())
+	cmd.AddCommand(newTenantCreateCommand(), newTenantListCommand(), newTenantShowCommand(), newTenantQuotaCommand(), newTenantDeleteCommand())
 	return cmd
 }
 

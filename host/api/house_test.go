@@ -28,12 +28,14 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	"github.com/callboard-dev/callboard/host/secret"
 	"github.com/callboard-dev/callboard/host/server"
+	"github.com/callboard-dev/callboard/host/service"
 	"github.com/callboard-dev/callboard/host/store/storetest"
 	"github.com/callboard-dev/callboard/host/telemetry"
 	"github.com/callboard-dev/callboard/host/tenant"
 	routev1 "github.com/callboard-dev/callboard/schemas/capability/route/v1"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
+	streamv1 "github.com/callboard-dev/callboard/schemas/service/stream/v1"
 )
 
 // house is the API over real rooms on SQLite, with one thing that is not real:
@@ -71,7 +73,7 @@ func newHouse(t testing.TB, change ...func(*api.Settings)) *house {
 	must(t, err)
 	t.Cleanup(reader.Close)
 	h.catalog = catalog.New(db, reader, h.auth, records, catalog.Settings{Rules: ingest.AllKinds()})
-	h.plugins, err = plugin.New(db, map[string]plugin.Runtime{manifestv1.RuntimeWASM: h.guests}, plugin.ServiceSet{}, h.auth, records, box,
+	h.plugins, err = plugin.New(db, map[string]plugin.Runtime{manifestv1.RuntimeWASM: h.guests}, plugin.ServiceSet{streamv1.Name: service.Streams{}}, h.auth, records, box,
 		plugin.Settings{DataDir: t.TempDir(), Reserved: api.OperationIDs(), Poll: time.Hour})
 	must(t, err)
 	must(t, h.plugins.Start(context.Background()))
@@ -80,7 +82,7 @@ func newHouse(t testing.TB, change ...func(*api.Settings)) *house {
 	must(t, err)
 	s := api.Settings{
 		Auth: h.auth, Authz: h.auth, Entities: h.catalog, Locations: h.catalog, Inspector: h.catalog,
-		Plugins: h.plugins, Installer: h.plugins, Changer: h.plugins, Operations: extension.NewRouter(h.plugins, h.auth),
+		Plugins: h.plugins, Installer: h.plugins, Changer: h.plugins, Meter: h.plugins, Keeper: h.plugins, Operations: extension.NewRouter(h.plugins, h.auth),
 		Users: h.auth, Tokens: h.auth, Audit: audit.NewReader(records, h.auth), Replays: replay.New(db, replay.Settings{}),
 		BaseDomain: "portal.test", Version: "0.1.0", Log: tel.Logger(),
 	}
@@ -216,6 +218,8 @@ func (p person) register(name, text string) string {
 // guests is a runtime whose code is a Go function.
 type guests struct {
 	answer func(ctx context.Context, call pluginv1.Call) pluginv1.Result
+	// work, if set, answers with all that a guest has.
+	work func(ctx context.Context, w plugin.Work) pluginv1.Result
 }
 
 func (g *guests) Check([]byte) error { return nil }
@@ -231,6 +235,9 @@ func (g *guests) Facts() plugin.Facts { return plugin.Facts{Runtime: "wasm", Pat
 // Call answers what the test says, or a greeting.
 func (g *guests) Call(ctx context.Context, w plugin.Work) (plugin.Outcome, error) {
 	call := w.Call
+	if g.work != nil {
+		return plugin.Outcome{Result: g.work(ctx, w)}, nil
+	}
 	if g.answer != nil {
 		return plugin.Outcome{Result: g.answer(ctx, call)}, nil
 	}

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/breaker"
 )
 
 // instance is an installed plugin as the API tells it.
@@ -30,6 +33,8 @@ type instance struct {
 	Pending     *plugin.Pending     `json:"pending,omitempty" doc:"A newer release that asks for more and waits for consent."`
 	Progress    *plugin.Progress    `json:"progress,omitempty" doc:"Set while the code is being compiled."`
 	Trial       *plugin.TrialReport `json:"trial,omitempty" doc:"After an upgrade: what recorded calls say of the new release."`
+	Pinned      bool                `json:"pinned" doc:"Whether it stays at its digest: upgrades are refused."`
+	Policy      plugin.Policy       `json:"policy" doc:"What an admin decided beside the manifest: limits, and what callers get while it fails."`
 	InstalledAt time.Time           `json:"installedAt"`
 	UpdatedAt   time.Time           `json:"updatedAt"`
 }
@@ -38,7 +43,7 @@ func instanceOf(i plugin.Instance) instance {
 	out := instance{ID: i.Name, Name: i.Short, InstanceID: i.ID, Version: i.Version, Digest: i.Digest,
 		State: i.State, StateDetail: i.StateDetail, Enabled: i.Enabled, Config: i.Config,
 		Secrets: some(i.Secrets), Missing: some(i.Missing()), Grants: some(i.Grants), Permissions: []plugin.Grant{},
-		Previous: i.Previous, Pending: i.Pending, Progress: i.Progress, Trial: i.Trial,
+		Previous: i.Previous, Pending: i.Pending, Progress: i.Progress, Trial: i.Trial, Pinned: i.Pinned, Policy: i.Policy,
 		InstalledAt: i.InstalledAt, UpdatedAt: i.UpdatedAt}
 	if i.Manifest != nil {
 		out.Title, out.Description = i.Manifest.Title, i.Manifest.Description
@@ -120,8 +125,79 @@ type health struct {
 	Loaded    bool         `json:"loaded" doc:"Whether its code is in memory; it is loaded at the next call where it is not."`
 	Running   int          `json:"running" doc:"Calls that run now."`
 	Limit     int          `json:"limit" doc:"Calls that may run at a time."`
+	Waiting   int          `json:"waiting" doc:"Calls of all tenants that wait for their turn at this release."`
 	KVBytes   int64        `json:"kvBytes" doc:"What it has stored."`
 	CodeBytes int64        `json:"codeBytes"`
+	Sandbox   *sandbox     `json:"sandbox,omitempty" doc:"How its calls are run; known once its code is loaded."`
+	Limits    limits       `json:"limits" doc:"What one call may use."`
+	Breaker   breakerState `json:"breaker"`
+	Logs      []logLine    `json:"logs" doc:"The last lines of its log, the newest first."`
+}
+
+// sandbox is how calls of a plugin are run.
+type sandbox struct {
+	Runtime string `json:"runtime"`
+	Path    string `json:"path" doc:"How a sandbox is made clean: page-scan, madvise or fresh; else the runtime."`
+	Why     string `json:"why,omitempty" doc:"Why no faster path is taken."`
+	ABI     int    `json:"abi"`
+	Bytes   int64  `json:"bytes" doc:"What code and image take in memory."`
+	Metered bool   `json:"metered"`
+}
+
+// limits is what one call of a plugin may use.
+type limits struct {
+	TimeoutMillis float64 `json:"timeoutMillis"`
+	MemoryBytes   int64   `json:"memoryBytes"`
+	MemoryPerByte int64   `json:"memoryPerByte" doc:"More memory for each byte of the request."`
+	InputBytes    int64   `json:"inputBytes"`
+	OutputBytes   int64   `json:"outputBytes"`
+	Fuel          int64   `json:"fuel"`
+	FuelPerByte   int64   `json:"fuelPerByte" doc:"More fuel for each byte of the request."`
+	HostCalls     int64   `json:"hostCalls"`
+	HostBytes     int64   `json:"hostBytes"`
+	LogRate       int64   `json:"logRate" doc:"Bytes of log in a second."`
+	Concurrency   int     `json:"concurrency"`
+}
+
+func limitsOf(l plugin.Limits) limits {
+	return limits{millis(l.Timeout), l.Memory, l.MemoryPerByte, l.Input, l.Output, l.Fuel, l.FuelPerByte, l.HostCalls, l.HostBytes, l.LogRate, l.Concurrency}
+}
+
+// breakerState is whether a plugin rests after failures.
+type breakerState struct {
+	Phase    string     `json:"phase" enum:"closed,open,half-open" doc:"closed: calls run. open: calls are refused. half-open: one call tries."`
+	Until    *time.Time `json:"until,omitempty" doc:"When the next call tries."`
+	Calls    int        `json:"calls" doc:"Calls that were looked at lately."`
+	Failures int        `json:"failures" doc:"Those of them that failed by the plugin's fault."`
+	Opens    int        `json:"opens" doc:"How often it had to rest lately."`
+}
+
+func breakerOf(r breaker.Report) breakerState {
+	out := breakerState{Phase: string(r.Phase), Calls: r.Calls, Failures: r.Failures, Opens: r.Opens}
+	if !r.Until.IsZero() {
+		out.Until = &r.Until
+	}
+	return out
+}
+
+// logLine is a line that a plugin logged.
+type logLine struct {
+	At      time.Time         `json:"at"`
+	Level   string            `json:"level" doc:"debug, info, warn or error; stdout or stderr for what it printed."`
+	Message string            `json:"message"`
+	Fields  map[string]string `json:"fields,omitempty"`
+	TraceID string            `json:"traceId,omitempty"`
+}
+
+func logLineOf(l plugin.LogLine) logLine {
+	return logLine{l.At, l.Level, l.Message, l.Fields, traceOf(l.TraceID)}
+}
+
+func traceOf(id trace.TraceID) string {
+	if !id.IsValid() {
+		return ""
+	}
+	return id.String()
 }
 
 // callRecord is one past call of a plugin.
@@ -132,11 +208,13 @@ type callRecord struct {
 	TookMillis float64   `json:"tookMillis"`
 	Code       host.Code `json:"code,omitempty" doc:"Why it failed; empty where it did not."`
 	Error      string    `json:"error,omitempty"`
+	Fuel       int64     `json:"fuel"`
+	TraceID    string    `json:"traceId,omitempty"`
 }
 
 func callRecordOf(r plugin.CallRecord) callRecord {
 	return callRecord{Capability: r.Capability, Method: r.Method, At: r.At,
-		TookMillis: float64(r.Took.Microseconds()) / 1000, Code: r.Code, Error: r.Error}
+		TookMillis: float64(r.Took.Microseconds()) / 1000, Code: r.Code, Error: r.Error, Fuel: r.Fuel, TraceID: traceOf(r.TraceID)}
 }
 
 func (a *API) pluginHealth(ctx context.Context, c host.Caller, in *PluginInput) (*bodyOf[health], error) {
@@ -145,7 +223,11 @@ func (a *API) pluginHealth(ctx context.Context, c host.Caller, in *PluginInput) 
 		return nil, err
 	}
 	out := health{Instance: instanceOf(h.Instance), Calls: h.Calls, Errors: h.Errors, Recent: listOf(h.Recent, callRecordOf).Body.Items,
-		Loaded: h.Loaded, Running: h.Running, Limit: h.Limit, KVBytes: h.KVBytes, CodeBytes: h.CodeBytes}
+		Loaded: h.Loaded, Running: h.Running, Limit: h.Limit, Waiting: h.Waiting, KVBytes: h.KVBytes, CodeBytes: h.CodeBytes,
+		Limits: limitsOf(h.Limits), Breaker: breakerOf(h.Breaker), Logs: listOf(h.Logs, logLineOf).Body.Items}
+	if f := h.Facts; f != nil {
+		out.Sandbox = &sandbox{f.Runtime, f.Path, f.Why, f.ABI, f.Bytes, f.Metered}
+	}
 	if h.LastError != nil {
 		last := callRecordOf(*h.LastError)
 		out.LastError = &last
