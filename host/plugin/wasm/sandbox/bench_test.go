@@ -112,25 +112,37 @@ func threadTime(b *testing.B) float64 {
 	return float64(t.Nano())
 }
 
+// order is the reference operation: 1 KB in, a host call, 1 KB out.
+func order() Job {
+	type item struct {
+		Name string `json:"name"`
+		Size int    `json:"size"`
+		On   bool   `json:"on"`
+	}
+	var items []item
+	for i := range 24 {
+		items = append(items, item{fmt.Sprintf("item-%d", i), i * 7, i%3 > 0})
+	}
+	j := act("order", items)
+	j.Host = func(_ context.Context, request []byte) []byte { return fmt.Appendf(nil, `{"body":%d}`, len(request)) }
+	return j
+}
+
 // benchGuests are guests with a realistic call.
 func benchGuests(b *testing.B) map[string]func() (*Code, Job) {
-	out := map[string]func() (*Code, Job){}
+	out := map[string]func() (*Code, Job){
+		"museum": func() (*Code, Job) {
+			j := act("echo", strings.Repeat("0123456789abcde ", 62))
+			return opened(b, runtimetest.Museum(b), []Job{j}, nil), j
+		},
+	}
 	for _, name := range []string{"c", "assemblyscript", "go"} {
 		out[name+"/echo"] = func() (*Code, Job) {
 			j := act("echo", strings.Repeat("0123456789abcde ", 62))
 			return opened(b, runtimetest.Guest(b, name), []Job{j}, nil), j
 		}
-		out[name+"/task"] = func() (*Code, Job) {
-			type item struct {
-				Name string `json:"name"`
-				Size int    `json:"size"`
-				On   bool   `json:"on"`
-			}
-			var items []item
-			for i := range 22 {
-				items = append(items, item{fmt.Sprintf("item-%d", i), i * 37, i%2 == 0})
-			}
-			j := act("task", items)
+		out[name+"/order"] = func() (*Code, Job) {
+			j := order()
 			return opened(b, runtimetest.Guest(b, name), []Job{j}, nil), j
 		}
 	}
@@ -290,10 +302,9 @@ func BenchmarkDensity(b *testing.B) {
 			const n = 500
 			boxes := make([]*Sandbox, 0, n)
 			var before, after runtime.MemStats
-			private := privateBytes(b)
-			runtime.GC()
+			debug.FreeOSMemory()
 			runtime.ReadMemStats(&before)
-			private = privateBytes(b)
+			private := privateBytes(b)
 			for range n {
 				box, err := c.fresh(ctx)
 				if err != nil {

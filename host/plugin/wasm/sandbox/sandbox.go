@@ -144,7 +144,7 @@ func (b *Sandbox) run(d *door, job *Job) (out []byte, err error) {
 		b.renew(d)
 		return nil, err
 	}
-	if b.meter.used(b.left()) > quickCall {
+	if b.meter.slices > 0 || b.calls%stackEvery == 0 {
 		b.renew(d)
 	}
 	if d.results > 0 && int32(b.stack[0]) != 0 {
@@ -264,9 +264,9 @@ const (
 	// keptStack is how large it may be to be kept for the next call. The engine
 	// never shrinks it.
 	keptStack = 256 << 10
-	// quickCall is the fuel of calls after which nobody looks at the stack: they
-	// are too short to need that much of it.
-	quickCall = 2_000
+	// stackEvery is after how many calls the stack is looked at although they
+	// asked for no fuel.
+	stackEvery = 64
 )
 
 // renew replaces the door's call engine if its stack has grown.

@@ -171,20 +171,17 @@ func (w *writtenSet) restore(mem, image []byte) {
 }
 
 // giveBack returns the set's pages to the system, so that the memory is the
-// image there. Pages between them that nobody wrote go with them where that
-// saves a question.
+// image there, and asks for private copies of them at once: the next call will
+// want them, and a page fault for each takes twice as long.
 func (w *writtenSet) giveBack(mem []byte) error {
-	const gap = 8 * page
-	for i := 0; i < len(w.spans); {
-		s := w.spans[i]
-		for i++; i < len(w.spans) && w.spans[i].from-s.to <= gap; i++ {
-			s.to = w.spans[i].to
-		}
+	for _, s := range w.spans {
 		if err := unix.Madvise(mem[s.from:s.to], unix.MADV_DONTNEED); err != nil {
 			return os.NewSyscallError("madvise", err)
 		}
+		// Linux before 5.14 does not know this; then the next call asks.
+		_ = unix.Madvise(mem[s.from:s.to], unix.MADV_POPULATE_WRITE)
 	}
-	w.forget()
+	w.restores++
 	return nil
 }
 
