@@ -36,7 +36,8 @@ func pollOneoff(s *State, m api.Memory, p []uint64) uint64 {
 	if !ok {
 		return fault
 	}
-	wait, errno := s.soonest(in)
+	var clocks readings
+	wait, errno := s.soonest(in, &clocks)
 	if errno != success {
 		return errno
 	}
@@ -47,7 +48,7 @@ func pollOneoff(s *State, m api.Memory, p []uint64) uint64 {
 	for at := 0; at < len(in); at += subscriptionSize {
 		s.effort(64)
 		sub := in[at : at+subscriptionSize]
-		due, kind := s.due(sub)
+		due, kind := s.due(sub, &clocks)
 		errno := byte(success)
 		switch {
 		case kind == eventClock && due > wait:
@@ -72,12 +73,12 @@ func pollOneoff(s *State, m api.Memory, p []uint64) uint64 {
 }
 
 // soonest is when the first of the subscriptions is due.
-func (s *State) soonest(in []byte) (time.Duration, uint64) {
+func (s *State) soonest(in []byte, clocks *readings) (time.Duration, uint64) {
 	wait := time.Duration(math.MaxInt64)
 	for at := 0; at < len(in); at += subscriptionSize {
 		s.effort(64)
 		sub := in[at : at+subscriptionSize]
-		due, kind := s.due(sub)
+		due, kind := s.due(sub, clocks)
 		if kind > eventWrite || kind == eventClock && binary.LittleEndian.Uint16(sub[40:]) > flagAbsolute {
 			return 0, inval
 		}
@@ -86,15 +87,33 @@ func (s *State) soonest(in []byte) (time.Duration, uint64) {
 	return wait, success
 }
 
-// due is how long from now a subscription is due, at most, and its kind.
-func (s *State) due(sub []byte) (time.Duration, byte) {
+// readings are what the clocks said when a poll began.
+type readings [2]struct {
+	at    int64
+	known bool
+}
+
+// read reads a clock once.
+func (r *readings) read(s *State, clock uint32) (int64, bool) {
+	if clock >= uint32(len(r)) {
+		return 0, false
+	}
+	if c := &r[clock]; !c.known {
+		c.at, c.known = s.now(clock)
+	}
+	return r[clock].at, true
+}
+
+// due is how long after the beginning of the poll a subscription is due, at
+// most, and its kind.
+func (s *State) due(sub []byte, clocks *readings) (time.Duration, byte) {
 	kind := sub[8]
 	if kind != eventClock {
 		return 0, kind
 	}
 	timeout := binary.LittleEndian.Uint64(sub[24:])
 	if binary.LittleEndian.Uint16(sub[40:])&flagAbsolute != 0 {
-		now, ok := s.now(binary.LittleEndian.Uint32(sub[16:]))
+		now, ok := clocks.read(s, binary.LittleEndian.Uint32(sub[16:]))
 		if !ok || timeout <= uint64(now) {
 			return 0, kind
 		}
