@@ -3,6 +3,8 @@ package author
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/callboard-dev/callboard/cmd/callboard/internal/language"
+	"github.com/callboard-dev/callboard/host"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
 
@@ -25,6 +27,10 @@ func newTestCommand(s Settings) *cobra.Command {
 			own, flags := args, []string(nil)
 			if at := cmd.ArgsLenAtDash(); at >= 0 {
 				own, flags = args[:at], args[at:]
+			}
+			if name := language.Of(s.folder(own)); name != "" {
+				return host.Errorf(host.CodeInvalid, "a plugin in %s has no Go tests to run", name).
+					WithHint("Call it with callboard plugin run, or write Go tests that open it with sdktest.NewGuest.")
 			}
 			w, err := s.open(cmd, s.folder(own), manifestv1.RuntimeWASM)
 			if err != nil {
