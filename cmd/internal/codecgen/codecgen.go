@@ -128,7 +128,7 @@ func load(dir string) (*pack, error) {
 		}
 		file, err := parser.ParseFile(p.fset, filepath.Join(dir, name), nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
-			return nil, host.Errorf(host.CodeInvalid, "%s", err)
+			return nil, host.Errorf(host.CodeInvalid, "%w", err)
 		}
 		p.name = file.Name.Name
 		p.declare(&source{file: file, imports: importsOf(file)})

@@ -43,8 +43,8 @@ type Settings struct {
 // meets them.
 func Commands(s Settings) []*cobra.Command {
 	return []*cobra.Command{
-		newNewCommand(s), newTestCommand(s), newBuildCommand(s), newRunCommand(s),
-		newDevCommand(s), newValidateCommand(s), newPackageCommand(s),
+		newNewCommand(s), newTestCommand(s), newBuildCommand(s), newGenerateCommand(s), newRunCommand(s),
+		newBenchCommand(s), newReplayCommand(s), newDevCommand(s), newValidateCommand(s), newPackageCommand(s),
 	}
 }
 

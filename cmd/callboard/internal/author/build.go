@@ -3,10 +3,14 @@ package author
 import (
 	"errors"
 	"fmt"
+	"go/scanner"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/callboard-dev/callboard/cmd/callboard/internal/language"
+	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	"github.com/callboard-dev/callboard/registry/modsource"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
@@ -19,8 +23,9 @@ func newBuildCommand(s Settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build [DIR]",
 		Short: "Compile a plugin to WebAssembly, or to programs",
-		Long: "Compiles the plugin in DIR (the current folder if none) with the Go toolchain on PATH and puts the guest\n" +
-			"where plugin.yaml names it; a plugin with runtime: process becomes a program for each of its platforms.\n" +
+		Long: "Compiles the plugin in DIR (the current folder if none) with the toolchain of its language on PATH (Go,\n" +
+			"AssemblyScript or C) and puts the guest where plugin.yaml names it; a Go plugin with runtime: process\n" +
+			"becomes a program for each of its platforms.\n" +
 			"The same source gives the same bytes.",
 		Example: "  callboard plugin build\n  callboard plugin build ./deploy-board --output json",
 		Args:    cobra.MaximumNArgs(1),
@@ -68,6 +73,13 @@ func (s Settings) build(cmd *cobra.Command, dir, file string) (built []modsource
 	if file != "" && len(files) > 1 {
 		return nil, s.Usage(fmt.Errorf("--out names one file, and this plugin has a program for each of %d platforms", len(files)))
 	}
+	if name := language.Of(dir); name != "" {
+		return s.buildForeign(cmd, name, dir, file, files)
+	}
+	var faults scanner.ErrorList // the compiler says it, too
+	if _, err := s.generate(dir, false); err != nil && !errors.As(err, &faults) {
+		return nil, err
+	}
 	w, err := s.open(cmd, dir, m.Runtime)
 	if err != nil {
 		return nil, err
@@ -92,6 +104,26 @@ func (s Settings) build(cmd *cobra.Command, dir, file string) (built []modsource
 	return built, nil
 }
 
+// buildForeign compiles a plugin that is written in another language than Go.
+func (s Settings) buildForeign(cmd *cobra.Command, name, dir, file string, files []manifest.CodeFile) ([]modsource.Built, error) {
+	if len(files) != 1 || files[0].Platform != "" {
+		return nil, host.Errorf(host.CodeInvalid, "a plugin in %s cannot become a program; only Go plugins can", name).
+			WithHint("Set runtime: wasm in plugin.yaml.")
+	}
+	to := s.path(file)
+	if file == "" {
+		to = filepath.Join(dir, filepath.FromSlash(files[0].Name))
+	}
+	if err := language.Build(cmd.Context(), name, dir, to, cmd.ErrOrStderr()); err != nil {
+		return nil, err
+	}
+	code, err := os.ReadFile(to)
+	if err != nil {
+		return nil, err
+	}
+	return []modsource.Built{{File: to, Size: int64(len(code)), Digest: manifest.DigestOf(code)}}, nil
+}
+
 // isBuilt says whether all files of the code are there.
 func isBuilt(dir string, m *manifestv1.Manifest) bool {
 	for _, f := range manifest.CodeFiles(m) {
@@ -108,11 +140,11 @@ func hasGo(dir string) (bool, error) {
 	return len(files) > 0, err
 }
 
-// buildIfGo builds the plugin where it is written in Go and the author did not
-// say to take the guest that is there.
-func (s Settings) buildIfGo(cmd *cobra.Command, dir string, noBuild bool) error {
+// buildIfSource builds the plugin where its source is there, in a language that
+// is known, and the author did not say to take the guest that is there.
+func (s Settings) buildIfSource(cmd *cobra.Command, dir string, noBuild bool) error {
 	isGo, err := hasGo(dir)
-	if err != nil || !isGo || noBuild {
+	if err != nil || !isGo && language.Of(dir) == "" || noBuild {
 		return err
 	}
 	_, err = s.build(cmd, dir, "")

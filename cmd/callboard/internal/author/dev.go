@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// watchInterval is how often the folder is looked at.
-	watchInterval = 300 * time.Millisecond
+	// tailInterval is how often the server is asked what the plugin did.
+	tailInterval = 500 * time.Millisecond
 	// maxAnswer is how much of a server's answer is read.
 	maxAnswer = 1 << 20
 )
@@ -37,7 +37,9 @@ func newDevCommand(s Settings) *cobra.Command {
 		Short: "Watch a plugin's folder and upgrade it on a running server at each change",
 		Long: "Builds the plugin in DIR (the current folder if none), installs it on the server, or upgrades it there, and\n" +
 			"does so again whenever a file of the folder changes. A build that fails is shown and changes nothing on the\n" +
-			"server. The token is read from CALLBOARD_TOKEN. Ctrl-C ends it; the plugin stays installed.",
+			"server. The calls that the plugin answers are printed, with what it logged and why it failed. The token is read\n" +
+			"from CALLBOARD_TOKEN; the server must run with --development, as the code is not signed. Ctrl-C ends it; the\n" +
+			"plugin stays installed.",
 		Example: "  export CALLBOARD_TOKEN=...\n  callboard plugin dev --server http://127.0.0.1:8080 --yes",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -65,11 +67,18 @@ func (s Settings) envOr(name, fallback string) string {
 	return fallback
 }
 
-// watch ships the plugin now and at each change, until the context ends.
+// watch ships the plugin now and at each change, until the context ends. What
+// calls it answers and what it logs meanwhile is printed.
 func (s Settings) watch(cmd *cobra.Command, dir string, p *portal) error {
 	ctx := cmd.Context()
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
+	eyes, err := newEyes(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = eyes.Close() }() // nothing is lost with it
+	tail := &tail{portal: p, out: cmd.OutOrStdout()}
+	looks := time.NewTicker(tailInterval)
+	defer looks.Stop()
 	last := ""
 	for {
 		now, err := stateOf(dir)
@@ -82,10 +91,8 @@ func (s Settings) watch(cmd *cobra.Command, dir string, p *portal) error {
 				fmt.Fprintln(cmd.ErrOrStderr(), "Error:", err)
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
+		if err := eyes.wait(ctx, looks.C, func() { tail.print(ctx) }); err != nil {
+			return nil //nolint:nilerr // the author ended it
 		}
 	}
 }
@@ -131,7 +138,7 @@ func isProgram(name string) bool {
 // ship builds the plugin and brings it to the server.
 func (s Settings) ship(cmd *cobra.Command, dir string, p *portal) error {
 	started := time.Now()
-	if err := s.buildIfGo(cmd, dir, false); err != nil {
+	if err := s.buildIfSource(cmd, dir, false); err != nil {
 		return err
 	}
 	bundle, err := manifest.OpenFolder(dir)
@@ -149,7 +156,11 @@ func (s Settings) ship(cmd *cobra.Command, dir string, p *portal) error {
 	if err != nil {
 		return err
 	}
-	p.shipped = bundle.Digest
+	p.shipped, p.plugin = bundle.Digest, bundle.Manifest.Name
+	p.fresh = p.fresh || verb == "installed"
+	if state, err = p.settled(cmd.Context(), state); err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s %s in %s: %s\n",
 		verb, bundle.Manifest.Name, bundle.Manifest.Version, time.Since(started).Round(time.Millisecond), state)
 	return err
@@ -160,12 +171,60 @@ type portal struct {
 	base, token string
 	accept      bool
 	shipped     string // the digest that was brought last
+	plugin      string // its name
+	fresh       bool   // this command has installed it
+}
+
+// at is the plugin's path on the server.
+func (p *portal) at(name string) string {
+	_, short, _ := strings.Cut(name, "/")
+	return "/api/v1/plugins/" + url.PathEscape(short)
+}
+
+// settled waits until the server has compiled what was brought, and returns the
+// state that came of it.
+func (p *portal) settled(ctx context.Context, state string) (string, error) {
+	const look, most = 50 * time.Millisecond, time.Minute
+	for deadline := time.Now().Add(most); strings.HasPrefix(state, "compiling") || strings.HasPrefix(state, "installing"); {
+		if time.Now().After(deadline) {
+			return state, nil
+		}
+		wait := time.NewTimer(look)
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return state, ctx.Err()
+		case <-wait.C:
+		}
+		_, body, err := p.do(ctx, http.MethodGet, p.at(p.plugin), nil)
+		if err != nil {
+			return state, err
+		}
+		if state, err = stateIn(body); err != nil {
+			return state, err
+		}
+	}
+	return state, nil
+}
+
+// stateIn reads the state of an instance, with what there is to say about it.
+func stateIn(body []byte) (string, error) {
+	var instance struct {
+		State  string `json:"state"`
+		Detail string `json:"stateDetail"`
+	}
+	if err := json.Unmarshal(body, &instance); err != nil {
+		return "", fmt.Errorf("reading the server's answer: %w", err)
+	}
+	if instance.Detail != "" {
+		instance.State += " (" + instance.Detail + ")"
+	}
+	return instance.State, nil
 }
 
 // bring installs the package, or upgrades the plugin where it is installed.
 func (p *portal) bring(ctx context.Context, name string, packed []byte) (verb, state string, err error) {
-	_, short, _ := strings.Cut(name, "/")
-	at := "/api/v1/plugins/" + url.PathEscape(short)
+	at := p.at(name)
 	status, _, err := p.do(ctx, http.MethodGet, at, nil)
 	if err != nil && status != http.StatusNotFound {
 		return "", "", err
@@ -179,17 +238,8 @@ func (p *portal) bring(ctx context.Context, name string, packed []byte) (verb, s
 	if err != nil {
 		return "", "", err
 	}
-	var instance struct {
-		State  string `json:"state"`
-		Detail string `json:"stateDetail"`
-	}
-	if err := json.Unmarshal(body, &instance); err != nil {
-		return "", "", fmt.Errorf("reading the server's answer: %w", err)
-	}
-	if instance.Detail != "" {
-		instance.State += " (" + instance.Detail + ")"
-	}
-	return verb, instance.State, nil
+	state, err = stateIn(body)
+	return verb, state, err
 }
 
 // do sends one request; a status that says no is an error with the words of

@@ -33,6 +33,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("Authorization") != "Bearer right":
 		w.WriteHeader(http.StatusUnauthorized)
 		fmt.Fprint(w, `{"title":"Unauthenticated","detail":"The token is unknown."}`)
+	case strings.HasSuffix(r.URL.Path, "/health"):
+		s.log = s.log[:len(s.log)-1]
+		fmt.Fprint(w, `{"recent":[{"capability":"route/v1","method":"handle","at":"2026-05-01T10:00:01Z","tookMillis":1.5,"fuel":1234567,"traceId":"0af7"},
+			{"capability":"view/v1","method":"render","at":"2026-05-01T10:00:03Z","tookMillis":9,"code":"plugin-timeout","error":"it took too long"}],
+			"logs":[{"at":"2026-05-01T10:00:02Z","level":"info","message":"greeted","fields":{"name":"Ann"}}]}`)
 	case r.Method == http.MethodGet && s.installed == "":
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"title":"Not found"}`)
@@ -136,6 +141,12 @@ func TestDevUpgradesAtEachChange(t *testing.T) {
 		ended <- run(ctx, settings(t, "right"), []string{"plugin", "dev", dir, "--server", portal.URL + "/", "--yes"}, out, errOut)
 	}()
 	out.reaches(t, "installed acme/hello 0.1.0 in ")
+	out.reaches(t, "view/v1 render  9.00 ms  plugin-timeout: it took too long")
+	calls := out.String()
+	first, second := strings.Index(calls, "route/v1 handle  1.50 ms  fuel 1 234 567  trace 0af7"), strings.Index(calls, `[info] greeted name="Ann"`)
+	if first < 0 || second < first {
+		t.Errorf("the calls and logs are not there in their order:\n%s", calls)
+	}
 
 	readme := filepath.Join(dir, "README.md")
 	if err := os.WriteFile(readme, []byte("# Changed\n"), 0o600); err != nil {

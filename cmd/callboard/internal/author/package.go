@@ -25,7 +25,7 @@ func newPackageCommand(s Settings) *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := s.folder(args)
-			if err := s.buildIfGo(cmd, dir, noBuild); err != nil {
+			if err := s.buildIfSource(cmd, dir, noBuild); err != nil {
 				return err
 			}
 			return s.pack(cmd, dir, file)

@@ -15,9 +15,9 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
+	"github.com/callboard-dev/callboard/cmd/callboard/internal/flame"
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin/fragment"
-	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	"github.com/callboard-dev/callboard/host/plugin/schema"
 	routev1 "github.com/callboard-dev/callboard/schemas/capability/route/v1"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
@@ -36,6 +36,7 @@ type trial struct {
 	entities                  []string
 	network, noBuild          bool
 	role, tenant              string
+	record, profile           string
 }
 
 // newRunCommand returns "plugin run".
@@ -47,18 +48,28 @@ func newRunCommand(s Settings) *cobra.Command {
 		Long: "Builds the plugin in DIR (the current folder if none), runs it in the sandbox in which a portal would run it,\n" +
 			"makes one call and prints the answer as JSON. The portal around it is in memory: an empty store, the\n" +
 			"entities and the configuration of the flags. Upstreams are reached with --network only, within plugin.yaml.\n" +
-			"Log lines of the plugin go to standard error.",
+			"Log lines of the plugin go to standard error, and so does what the call used: time, fuel, memory, bytes and host\n" +
+			"calls. With --profile each function is watched, which is slow, and the dearest are listed.",
 		Example: "  callboard plugin run --operation getGreeting --param name=Ann\n" +
 			"  callboard plugin run --view overview --entity petstore.yaml\n" +
+			"  callboard plugin run --operation getGreeting --param name=Ann --profile call.svg\n" +
 			"  GITHUB_TOKEN=... callboard plugin run --operation listRuns --network --secret token=env:GITHUB_TOKEN",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if given := count(t.operation, t.view, t.schedule); given != 1 {
-				return s.Usage(errors.New("say what to call: one of --operation, --view and --schedule"))
+			if err := t.complete(s); err != nil {
+				return err
 			}
 			return s.run(cmd, s.folder(args), t)
 		},
 	}
+	t.flags(cmd)
+	cmd.Flags().StringVar(&t.record, "record", "", "write the call to this file, for callboard plugin replay")
+	cmd.Flags().StringVar(&t.profile, "profile", "", "write where the fuel went to this file: a flame graph (.svg) or folded stacks")
+	return cmd
+}
+
+// flags adds the flags that describe a call.
+func (t *trial) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&t.operation, "operation", "", "call the operation with this operationId")
 	f.StringVar(&t.view, "view", "", "render the view with this id")
@@ -73,7 +84,14 @@ func newRunCommand(s Settings) *cobra.Command {
 	f.StringVar(&t.role, "role", "admin", "the caller's role: admin, member or viewer")
 	f.StringVar(&t.tenant, "tenant", "test", "the tenant's slug")
 	noBuildFlag(cmd, &t.noBuild)
-	return cmd
+}
+
+// complete checks that the flags say what to call.
+func (t *trial) complete(s Settings) error {
+	if count(t.operation, t.view, t.schedule) != 1 {
+		return s.Usage(errors.New("say what to call: one of --operation, --view and --schedule"))
+	}
+	return nil
 }
 
 func count(values ...string) int {
@@ -86,49 +104,54 @@ func count(values ...string) int {
 	return n
 }
 
-// run builds, compiles, calls and prints.
+// run makes one call on a workbench and prints the answer and what it used.
 func (s Settings) run(cmd *cobra.Command, dir string, t trial) (err error) {
 	ctx := cmd.Context()
-	if err := s.buildIfGo(cmd, dir, t.noBuild); err != nil {
-		return err
-	}
-	bundle, err := manifest.OpenFolder(dir)
+	w, err := s.lay(cmd, dir, t, t.profile != "")
 	if err != nil {
 		return err
 	}
-	options, err := s.options(dir, t)
-	if err != nil {
-		return err
+	defer func() { err = errors.Join(err, w.Close(ctx)) }()
+	tape := &taping{Module: w.scale.Module}
+	if t.record != "" {
+		w.scale.Module = tape
 	}
-	limits, err := limitsOf(bundle.Manifest.Limits)
-	if err != nil {
-		return err
-	}
-	runtime, err := s.runtimeOf(bundle.Manifest)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, runtime.Close(ctx)) }()
-	module, err := runtime.Compile(ctx, bundle.CodeDigest, bundle.Code)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, module.Close(ctx)) }()
-	b := &bench{ctx: ctx}
 	var answer any
-	var portal *sdktest.Host
-	callErr := b.protect(func() (err error) {
-		portal = sdktest.NewGuest(b, guestOf(module, limits), options...)
-		answer, err = s.call(portal, bundle.Manifest, t)
+	callErr := w.bench.protect(func() (err error) {
+		answer, err = s.call(w.portal, w.bundle.Manifest, t)
 		return err
 	})
-	if portal != nil {
-		printLogs(cmd.ErrOrStderr(), portal.Logs())
+	printLogs(cmd.ErrOrStderr(), w.portal.Logs())
+	printUsage(cmd.ErrOrStderr(), w.module.Facts(), w.scale.used())
+	if err := s.keep(cmd, t, w, tape); err != nil {
+		return errors.Join(explained(callErr), err)
 	}
-	if err := errors.Join(callErr, errors.Join(b.faults...)); err != nil {
+	if err := errors.Join(callErr, errors.Join(w.bench.faults...)); err != nil {
 		return explained(err)
 	}
 	return writeJSON(cmd.OutOrStdout(), answer)
+}
+
+// keep writes what the flags ask to keep of the call, also of one that failed.
+func (s Settings) keep(cmd *cobra.Command, t trial, w *workbench, tape *taping) error {
+	if t.record != "" {
+		var secrets []string
+		for _, flag := range t.secrets {
+			_, value, err := s.secret(flag)
+			if err != nil {
+				return err
+			}
+			secrets = append(secrets, value)
+		}
+		if err := tape.save(cmd.Context(), s.path(t.record), w.bundle, secrets); err != nil {
+			return err
+		}
+		fmt.Fprintln(cmd.ErrOrStderr(), "Recording:", t.record)
+	}
+	if watched, ok := w.module.(*flame.Module); ok && watched.Profile() != nil {
+		return writeProfile(cmd.ErrOrStderr(), s.path(t.profile), w.bundle.Manifest.Name, watched.Profile())
+	}
+	return nil
 }
 
 // call makes the one call.
