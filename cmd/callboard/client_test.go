@@ -94,7 +94,7 @@ func TestClientCommands(t *testing.T) {
 		{"ListJSON", "plugin list --output json", 0, `"extra": "kept"`},
 		{"ListYAML", "plugin list --output yaml", 0, "- id: acme/greeter"},
 		{"Bundled", "plugin list --bundled", 0, "available"},
-		{"Info", "plugin info acme/greeter", 0, "storage of its own, up to 1MiB"},
+		{"Info", "plugin info acme/greeter", 0, "Keep data of its own, up to 1MiB"},
 		{"Disable", "plugin disable greeter", 0, "disabled"},
 		{"Enable", "plugin enable acme/greeter@1.0.0", 0, "active"},
 		{"Uninstall", "plugin uninstall greeter --yes", 0, "!Uninstalled greeter"},
@@ -157,7 +157,7 @@ func TestInstallCommand(t *testing.T) {
 		if code != 0 || !strings.Contains(errOut, "compiling  40 %") || !strings.Contains(out, "active") || !strings.Contains(s.bodies[1], `"bundled":"acme/greeter"`) {
 			t.Errorf("exit %d\nout: %s\nerr: %s\nsent: %q", code, out, errOut, s.bodies)
 		}
-		if !strings.Contains(errOut, "HTTP to https://example.com, private addresses too, signed in by the host with the secret key") || !strings.Contains(errOut, "because: To greet.") {
+		if !strings.Contains(errOut, "Reach https://example.com. Uses the secret “key”") || !strings.Contains(errOut, "because: To greet.") {
 			t.Errorf("the permissions are not shown: %s", errOut)
 		}
 	})

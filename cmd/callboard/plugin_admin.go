@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/grant"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
 
 // pluginAdminCommands are the commands under "plugin" that talk to a server.
@@ -69,41 +71,10 @@ func (p *pluginItem) UnmarshalJSON(raw []byte) error {
 func (p pluginItem) MarshalJSON() ([]byte, error) { return p.Raw, nil }
 
 // permission is one permission, as people read it before they consent.
-type permission struct {
-	Type    string   `json:"type"`
-	Reason  string   `json:"reason"`
-	Hosts   []string `json:"hosts"`
-	Private bool     `json:"private"`
-	Quota   string   `json:"quota"`
-	Kinds   []string `json:"kinds"`
-	Auth    *struct {
-		Type   string `json:"type"`
-		Secret string `json:"secret"`
-	} `json:"auth"`
-}
+type permission manifestv1.Permission
 
 // what says in a line what the permission allows.
-func (p permission) what() string {
-	switch p.Type {
-	case "http/v1":
-		s := "HTTP to " + strings.Join(p.Hosts, ", ")
-		if p.Private {
-			s += ", private addresses too"
-		}
-		if p.Auth != nil {
-			s += ", signed in by the host with the secret " + p.Auth.Secret
-		}
-		return s
-	case "kv/v1":
-		return "storage of its own, up to " + p.Quota
-	case "catalog/v1":
-		if len(p.Kinds) == 0 {
-			return "read the catalog"
-		}
-		return "read the catalog's " + strings.Join(p.Kinds, ", ")
-	}
-	return p.Type
-}
+func (p permission) what() string { return grant.Words(manifestv1.Permission(p), nil).String() }
 
 // pluginPath is the API's path of an installed plugin, by either of its names.
 func pluginPath(name string) string {

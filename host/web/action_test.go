@@ -35,6 +35,7 @@ func TestActions(t *testing.T) {
 		"disable":                  {post("/plugins/builds/disable"), "Disable builds", "/plugins/builds"},
 		"roll back":                {post("/plugins/argo-cd/rollback"), "Rollback argo-cd", "/plugins/argo-cd"},
 		"retry":                    {post("/plugins/builds/retry"), "Retry builds", "/plugins/builds"},
+		"narrow":                   {post("/plugins/argo-cd/narrow"), "Narrow argo-cd", "/plugins/argo-cd?tab=permissions"},
 		"set a quota":              {post("/plugins/builds/quota", "callsPerMinute", "60", "fuelPerDay", ""), "SetQuota callboard/builds 60 0", "/plugins/builds?tab=usage"},
 		"say what is recorded":     {post("/plugins/builds/recording-rule", "percent", "25", "days", "2", "most", "10"), "SetRule callboard/builds 0.25 48h0m0s 10", "/plugins/builds?tab=recordings"},
 		"uninstall":                {post("/plugins/builds/uninstall"), "Uninstall builds", "/plugins"},

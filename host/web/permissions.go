@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/grant"
 	"github.com/callboard-dev/callboard/host/web/ui/form"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
@@ -22,42 +23,23 @@ func asked(m *manifestv1.Manifest) []form.Permission {
 	return out
 }
 
-// permission says in words what one permission allows.
-func permission(m *manifestv1.Manifest, p manifestv1.Permission) form.Permission {
-	out := form.Permission{Icon: "shield", Verb: "Use", Object: p.Type, Reason: p.Reason}
-	switch p.Type {
+// serviceIcon is the picture of a permission; a shield for those without one.
+func serviceIcon(service string) string {
+	switch service {
 	case "http/v1":
-		out.Icon, out.Verb, out.Object = "globe", "Reach", strings.Join(hostsInWords(p.Hosts), ", ")
-		var notes []string
-		if p.Auth != nil {
-			notes = append(notes, "Uses the secret “"+secretTitle(m, p.Auth.Secret)+"”: the host signs requests with it, the plugin never sees it.")
-		}
-		if p.Private {
-			notes = append(notes, "Private addresses too: it may reach into your own network.")
-		}
-		out.Note = strings.Join(notes, " ")
-	case "kv/v1":
-		out.Icon, out.Verb, out.Object = "database", "Keep data of its own, up to", cmp.Or(p.Quota, "the default quota")
-	case "catalog/v1":
-		out.Icon, out.Verb, out.Object = "list", "Read the catalog", ""
-		if len(p.Kinds) > 0 {
-			out.Verb, out.Object = "Read from the catalog", strings.Join(p.Kinds, ", ")
-		}
-		out.Note = "With the rights of whoever looks at it."
+		return "globe"
+	case "kv/v1", "table/v1", "blob/v1", "cache/v1":
+		return "database"
+	case "catalog/v1", "search/v1":
+		return "list"
 	}
-	return out
+	return "shield"
 }
 
-// hostsInWords names hosts that the configuration decides.
-func hostsInWords(hosts []string) []string {
-	out := make([]string, len(hosts))
-	for i, h := range hosts {
-		out[i] = h
-		if key, ok := strings.CutPrefix(h, "${config."); ok {
-			out[i] = "the host of “" + strings.TrimSuffix(key, "}") + "” in its configuration"
-		}
-	}
-	return out
+// permission says in words what one permission allows.
+func permission(m *manifestv1.Manifest, p manifestv1.Permission) form.Permission {
+	w := grant.Words(p, func(name string) string { return secretTitle(m, name) })
+	return form.Permission{Icon: serviceIcon(p.Type), Verb: w.Verb, Object: w.Object, Reason: p.Reason, Note: strings.Join(w.Notes, " ")}
 }
 
 func secretTitle(m *manifestv1.Manifest, name string) string {
@@ -78,7 +60,7 @@ func granted(in plugin.Instance) []form.Permission {
 			if sameAim(g, p) {
 				out[i].Change = form.Granted
 				if !reflect.DeepEqual(withoutReason(g), withoutReason(p)) {
-					out[i].Note = strings.TrimSpace(out[i].Note + " Granted narrower: " + strings.Join(slices.Concat(g.Hosts, g.Kinds, []string{g.Quota}), " "))
+					out[i].Note = strings.TrimSpace(out[i].Note + " Granted narrower: " + grant.Words(g, nil).Object + ".")
 				}
 			}
 		}

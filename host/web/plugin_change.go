@@ -78,6 +78,10 @@ func (s *site) changePlugin(v *visit) error {
 	case "retry":
 		in, err = v.Meter.Retry(v.ctx(), v.caller, name)
 		done = " is tried again."
+	case "narrow":
+		if in, err = v.Meter.Narrow(v.ctx(), v.caller, name); err == nil {
+			return v.redirect(pluginURL(in.Short)+"?tab=permissions", good(titleOfPlugin(in)+" keeps what it has used."))
+		}
 	case "rollback":
 		in, err = v.Installer.Rollback(v.ctx(), v.caller, name)
 		done = " runs version " + in.Version + "."

@@ -228,7 +228,7 @@ func (v *visit) permissionsTab(in plugin.Instance) g.Node {
 	if !waitsForConsent(in) {
 		items = granted(in)
 	}
-	return h.Form(v.post(pluginURL(in.Short)+"/grant"), form.Hidden("digest", in.Digest),
+	return h.Div(h.Class("stack"), h.Form(v.post(pluginURL(in.Short)+"/grant"), form.Hidden("digest", in.Digest),
 		ui.Card{Title: "What it asks for", Flush: true, Chips: []g.Node{ui.Chip{Text: ui.Plural(len(items), "permission", "permissions"), Icon: "shield"}},
 			Body: form.Consent{Items: items, Choose: len(items) > 0},
 			Foot: ui.If(len(items) > 0, func() g.Node {
@@ -237,7 +237,7 @@ func (v *visit) permissionsTab(in plugin.Instance) g.Node {
 					label = "Grant and enable"
 				}
 				return ui.Buttons(ui.Button{Label: label, Kind: ui.Primary})
-			})})
+			})}), v.evidence(in))
 }
 
 func (v *visit) configurationTab(in plugin.Instance, sent []byte, failure *host.Error) g.Node {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/grant"
 	"github.com/callboard-dev/callboard/host/plugin/ledger"
 	"github.com/callboard-dev/callboard/host/web/ui"
 	"github.com/callboard-dev/callboard/host/web/ui/chart"
@@ -208,4 +210,47 @@ func sandboxFacts(f *plugin.Facts) data.Facts {
 	out := data.Facts{{Key: "Runs as", Value: ui.Nodes{g.Text(cmp.Or(how[f.Path], f.Path)),
 		ui.If(f.Why != "", func() g.Node { return h.Div(h.Class("small soft"), g.Text(f.Why)) })}}}
 	return out
+}
+
+// evidence shows which grants were really used, and offers to take the rest
+// away.
+func (v *visit) evidence(in plugin.Instance) g.Node {
+	if len(in.Grants) == 0 {
+		return nil
+	}
+	findings, err := v.Meter.Evidence(v.ctx(), v.caller, in.Name)
+	if err != nil {
+		return ui.Card{Title: "What it used", Body: v.failed(host.AsError(err))}
+	}
+	t := data.Table{Caption: "What it used in the last 30 days",
+		Columns: []data.Column{{Title: "Grant", Telling: true}, {Title: "Used", Telling: true}, {Title: "What"}, {Title: "Times", Numeric: true}, {Title: "Last", Numeric: true}}}
+	spare := false
+	for _, f := range findings {
+		used, times, last := ui.Chip{Text: "Never", Tone: ui.Warn}, int64(0), time.Time{}
+		var targets []string
+		for _, u := range f.Uses {
+			times += u.Count
+			if u.Last.After(last) {
+				last = u.Last
+			}
+			if u.Target != "" {
+				targets = append(targets, u.Target)
+			}
+		}
+		if f.Used {
+			used = ui.Chip{Text: "Yes", Tone: ui.Good}
+		}
+		spare = spare || f.Narrowed == nil || !reflect.DeepEqual(*f.Narrowed, f.Grant)
+		when := g.Node(g.Text("–"))
+		if !last.IsZero() {
+			when = ui.Ago(last, v.now())
+		}
+		t.Rows = append(t.Rows, data.Row{g.Text(grant.Words(f.Grant, nil).Verb + " " + grant.Words(f.Grant, nil).Object), used,
+			h.Span(h.Class("break"), g.Text(strings.Join(targets, ", "))), g.Text(ui.Count(int(times))), when})
+	}
+	card := ui.Card{Title: "What it used in the last 30 days", Flush: true, Body: t}
+	if spare {
+		card.Foot = h.Form(v.post(pluginURL(in.Short)+"/narrow"), ui.Buttons(ui.Button{Label: "Narrow to what is used", Icon: "shield"}))
+	}
+	return card
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/callboard-dev/callboard/host/catalog"
 	"github.com/callboard-dev/callboard/host/extension"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/grant"
 	"github.com/callboard-dev/callboard/host/plugin/ledger"
 	"github.com/callboard-dev/callboard/host/plugin/recording"
 	routev1 "github.com/callboard-dev/callboard/schemas/capability/route/v1"
@@ -129,6 +130,10 @@ type Meter interface {
 	Usage(ctx context.Context, c host.Caller, name string, q ledger.Query) (ledger.Report, error)
 	Quotas(ctx context.Context, c host.Caller, name string) (ledger.Quotas, error)
 	SetQuota(ctx context.Context, c host.Caller, name string, q ledger.Quota) (ledger.Quotas, error)
+	// Evidence puts grants beside what was used of them in 30 days; Narrow
+	// takes away what was not.
+	Evidence(ctx context.Context, c host.Caller, name string) ([]grant.Finding, error)
+	Narrow(ctx context.Context, c host.Caller, name string) (plugin.Instance, error)
 	// Retry lets a plugin that was stopped for failing work again.
 	Retry(ctx context.Context, c host.Caller, name string) (plugin.Instance, error)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/grant"
 	"github.com/callboard-dev/callboard/host/plugin/ledger"
 	"github.com/callboard-dev/callboard/host/plugin/recording"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
@@ -97,4 +98,30 @@ func (t tapes) SetRule(_ context.Context, _ host.Caller, name string, rule recor
 		return rule, host.Errorf(host.CodeInvalid, "the share of recorded calls must be between 0 and 1")
 	}
 	return rule, t.r.note("SetRule", fmt.Sprintf("%s %g %s %d", name, rule.Sample, rule.Keep, rule.Most))
+}
+
+// Evidence says that the first grant was used and the others were not.
+func (m meter) Evidence(_ context.Context, _ host.Caller, name string) ([]grant.Finding, error) {
+	in, err := m.find(name)
+	if err != nil {
+		return nil, err
+	}
+	var out []grant.Finding
+	for i, g := range in.Grants {
+		f := grant.Finding{Grant: g, Uses: []grant.Use{}}
+		if i == 0 {
+			f.Used, f.Narrowed = true, &in.Grants[i]
+			f.Uses = []grant.Use{{Service: g.Type, Target: "https://api.github.com", Count: 4211, Last: m.r.now.Add(-time.Hour)}}
+		}
+		out = append(out, f)
+	}
+	return out, m.r.note("Evidence", "")
+}
+
+// Narrow notes it.
+func (m meter) Narrow(_ context.Context, _ host.Caller, name string) (plugin.Instance, error) {
+	if err := m.r.note("Narrow", name); err != nil {
+		return plugin.Instance{}, err
+	}
+	return m.find(name)
 }
