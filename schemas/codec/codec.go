@@ -56,6 +56,11 @@ func Unmarshal(data []byte, v any) error { return read(reader{}, data, v) }
 // look at their form. Who reads them finds what is wrong with them.
 func UnmarshalTrusted(data []byte, v any) error { return read(reader{trusted: true}, data, v) }
 
+// UnmarshalStrict is Unmarshal that refuses fields which v does not have, as a
+// json.Decoder with DisallowUnknownFields does. Only a described value can be
+// read so.
+func UnmarshalStrict(data []byte, v Typed) error { return read(reader{strict: true}, data, v) }
+
 func read(r reader, data []byte, v any) error {
 	if t, p := described(v, true); t != nil {
 		r.s = string(data)

@@ -21,6 +21,8 @@ type reader struct {
 	untidy bool
 	// trusted is set where the form of the text need not be checked.
 	trusted bool
+	// strict is set where a field that nobody knows is an error.
+	strict bool
 }
 
 // end returns what went wrong first; text behind the value is wrong, too.

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 	"unsafe" // descriptions name places in memory
@@ -96,6 +97,10 @@ func (r *reader) fields(t *Type, p unsafe.Pointer) {
 		}
 		at := t.find(name, next)
 		if at < 0 {
+			if r.strict {
+				r.fail("there is no field " + strconv.Quote(name))
+				return
+			}
 			r.skip()
 			continue
 		}

@@ -186,6 +186,24 @@ func TestTrustedReadsWhatIsWellFormed(t *testing.T) {
 	}
 }
 
+func TestStrictRefusesWhatIsUnknown(t *testing.T) {
+	for _, doc := range documents() {
+		decoder := json.NewDecoder(strings.NewReader(doc))
+		decoder.DisallowUnknownFields()
+		var want, got sample.Inner
+		wantErr := decoder.Decode(&want)
+		if wantErr == nil && decoder.More() {
+			wantErr = errors.New("more follows")
+		}
+		if err := codec.UnmarshalStrict([]byte(doc), &got); (err == nil) != (wantErr == nil) || err == nil && !reflect.DeepEqual(got, want) {
+			t.Errorf("reading %.200q gives %+v, %v; want %+v, %v", doc, got, err, want, wantErr)
+		}
+	}
+	if err := codec.UnmarshalStrict([]byte(`{"next":{"nam":1}}`), new(sample.Inner)); err == nil || !strings.Contains(err.Error(), `there is no field "nam" at /next/nam`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // FuzzDifferential: both accept the same documents with the same meaning, and
 // what was read is written with the same bytes.
 func FuzzDifferential(f *testing.F) {
