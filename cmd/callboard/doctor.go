@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/config"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	"github.com/callboard-dev/callboard/host/plugin/process/shim"
 	"github.com/callboard-dev/callboard/host/plugin/wasm"
 	"github.com/callboard-dev/callboard/host/store"
 )
@@ -38,7 +40,7 @@ type patient struct {
 // an earlier one failed says so itself.
 func checks() []func(context.Context, *patient) finding {
 	return []func(context.Context, *patient) finding{
-		checkDirectory, checkSpace, checkDatabase, checkTenants, checkAudit, checkCompiler, checkBundled, checkListen,
+		checkDirectory, checkSpace, checkDatabase, checkTenants, checkAudit, checkCompiler, checkProcesses, checkBundled, checkListen,
 	}
 }
 
@@ -242,6 +244,15 @@ func checkCompiler(_ context.Context, p *patient) finding {
 		why = " (" + why + ")"
 	}
 	return ok(name, "wasm, a clean sandbox for every call by the path %s%s; compiled code is kept in %s", path, why, dir)
+}
+
+// checkProcesses says how well plugins that run as processes are confined here.
+func checkProcesses(context.Context, *patient) finding {
+	const name = "plugin processes"
+	if lacking := shim.Lacking(); len(lacking) > 0 {
+		return finding{name, "warning", strings.Join(lacking, "; "), "A newer kernel has the rest. Plugins in the sandbox, which is all that tenants install by themselves, are not affected."}
+	}
+	return ok(name, "confined by seccomp, Landlock and limits; without network, children or files but their own")
 }
 
 func checkBundled(_ context.Context, p *patient) finding {

@@ -22,18 +22,42 @@ const (
 	confinesSignals = 6 // Linux 6.12
 )
 
-// confineFiles puts on Landlock, as much as the kernel has of it, and names
-// what is lacking.
-func confineFiles(p Policy) (lacking []string, err error) {
+// Lacking names the layers that this system does not have, with the
+// consequence: what the reports of processes will say.
+func Lacking() []string {
+	_, lacking := landlockHere()
+	return lacking
+}
+
+// landlockHere returns whether this system has Landlock, and what it lacks of it.
+func landlockHere() (here bool, lacking []string) {
 	version, err := ll.LandlockGetABIVersion()
-	if err != nil || version < confinesFiles {
-		return []string{"landlock: this system does not have it (Linux 5.13) or the host may not use it, so the plugin can read and write what the host's user can"}, nil
+	if err != nil {
+		version = 0
+	}
+	return version >= confinesFiles, lackingOf(version)
+}
+
+// lackingOf says what a version of Landlock does not do.
+func lackingOf(version int) (lacking []string) {
+	if version < confinesFiles {
+		return []string{"landlock: this system does not have it (Linux 5.13) or the host may not use it, so the plugin can read and write what the host's user can"}
 	}
 	if version < confinesCutting {
 		lacking = append(lacking, "landlock: this kernel does not keep the plugin from cutting files of the host's user (Linux 6.2)")
 	}
 	if version < confinesSignals {
 		lacking = append(lacking, "landlock: this kernel does not confine abstract sockets (Linux 6.12)")
+	}
+	return lacking
+}
+
+// confineFiles puts on Landlock, as much as the kernel has of it, and names
+// what is lacking.
+func confineFiles(p Policy) (lacking []string, err error) {
+	here, lacking := landlockHere()
+	if !here {
+		return lacking, nil
 	}
 	err = landlock.V7.BestEffort().Restrict(landlock.PathAccess(ofProgram, p.Program), landlock.PathAccess(ofDir, p.Dir))
 	if err != nil {

@@ -179,6 +179,17 @@ func TestDropCapabilitiesLeavesNone(t *testing.T) {
 	})
 }
 
+func TestLackingNamesWhatAKernelDoesNotDo(t *testing.T) {
+	for version, want := range map[int]int{-1: 1, 0: 1, 1: 2, 2: 2, 3: 1, 5: 1, 6: 0, 9: 0} {
+		if got := lackingOf(version); len(got) != want {
+			t.Errorf("version %d lacks %q, want %d", version, got, want)
+		}
+	}
+	if here, lacking := landlockHere(); len(Lacking()) != len(lacking) || !here && len(lacking) == 0 {
+		t.Errorf("it is here: %v, and lacks %q", here, lacking)
+	}
+}
+
 func TestLowerNeverRaises(t *testing.T) {
 	var before, after unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &before); err != nil {
