@@ -128,46 +128,53 @@ func TestProcessors(t *testing.T) {
 				t.Error("a failure is not tried again")
 			}
 		})
-		for name, c := range map[string]struct {
-			phase  string
-			answer func(map[string]any) ingest.Processed
-			says   string
-		}{
-			"OtherName": {"pre", func(doc map[string]any) ingest.Processed {
-				doc["metadata"].(map[string]any)["name"] = "c"
-				return ingest.Processed{Doc: encode(doc)}
-			}, "names another entity"},
-			"NotJSON":     {"pre", func(map[string]any) ingest.Processed { return ingest.Processed{Doc: []byte("{")} }, "not valid JSON"},
-			"NotAnObject": {"pre", func(map[string]any) ingest.Processed { return ingest.Processed{Doc: []byte(`[1]`)} }, "names another"},
-			"BrokenFormat": {"pre", func(doc map[string]any) ingest.Processed {
-				doc["spec"].(map[string]any)["owner"] = 7
-				return ingest.Processed{Doc: encode(doc)}
-			}, "spec.owner must be a string"},
-			"Refused": {"pre", func(map[string]any) ingest.Processed { return ingest.Processed{Refuse: true} }, "refuses"},
-			"RefusedAtLast": {"post", func(map[string]any) ingest.Processed {
-				return ingest.Processed{Refuse: true, Problems: []ingest.Problem{{Message: "no tier"}}}
-			}, "no tier"},
-			"BrokenEmission": {"post", func(map[string]any) ingest.Processed {
-				return ingest.Processed{Emit: [][]byte{[]byte(`{"kind":"System"}`)}}
-			}, "that a processor adds"},
-			"EmitsAFileToRead": {"post", func(map[string]any) ingest.Processed {
-				return ingest.Processed{Emit: [][]byte{encode(map[string]any{"apiVersion": "backstage.io/v1alpha1", "kind": "System", "metadata": map[string]any{"name": "x"}, "spec": map[string]any{"owner": map[string]any{"$text": "/etc/passwd"}}})}}
-			}, "spec.owner"},
-		} {
-			t.Run(name, func(t *testing.T) {
-				clear(p.answers)
-				p.answers[c.phase+" "+a] = c.answer
-				p.stamp = name
-				got := w.refresh(report.Location.ID)
-				if len(got.Problems) == 0 || !strings.Contains(got.Problems[0].Message, c.says) {
-					t.Errorf("%+v", got.Problems)
-				}
-				if e := w.mustGet(a); e.Owner == "" || e.Orphan {
-					t.Errorf("the last good version is gone: %+v", e)
-				}
-			})
-		}
 	})
+}
+
+func TestProcessorsAnswerBadly(t *testing.T) {
+	const a = "component:default/a"
+	p := &processor{answers: map[string]func(map[string]any) ingest.Processed{}}
+	w := newWorld(t, storetest.SQLite(t), func(s *catalog.Settings) { s.Processors = p })
+	report := w.register(w.write("a.yaml", component("a", "team", "")))
+	for name, c := range map[string]struct {
+		phase  string
+		answer func(map[string]any) ingest.Processed
+		says   string
+	}{
+		"OtherName": {"pre", func(doc map[string]any) ingest.Processed {
+			doc["metadata"].(map[string]any)["name"] = "c"
+			return ingest.Processed{Doc: encode(doc)}
+		}, "names another entity"},
+		"NotJSON":     {"pre", func(map[string]any) ingest.Processed { return ingest.Processed{Doc: []byte("{")} }, "not valid JSON"},
+		"NotAnObject": {"pre", func(map[string]any) ingest.Processed { return ingest.Processed{Doc: []byte(`[1]`)} }, "names another"},
+		"BrokenFormat": {"pre", func(doc map[string]any) ingest.Processed {
+			doc["spec"].(map[string]any)["owner"] = 7
+			return ingest.Processed{Doc: encode(doc)}
+		}, "spec.owner must be a string"},
+		"Refused": {"pre", func(map[string]any) ingest.Processed { return ingest.Processed{Refuse: true} }, "refuses"},
+		"RefusedAtLast": {"post", func(map[string]any) ingest.Processed {
+			return ingest.Processed{Refuse: true, Problems: []ingest.Problem{{Message: "no tier"}}}
+		}, "no tier"},
+		"BrokenEmission": {"post", func(map[string]any) ingest.Processed {
+			return ingest.Processed{Emit: [][]byte{[]byte(`{"kind":"System"}`)}}
+		}, "that a processor adds"},
+		"EmitsAFileToRead": {"post", func(map[string]any) ingest.Processed {
+			return ingest.Processed{Emit: [][]byte{encode(map[string]any{"apiVersion": "backstage.io/v1alpha1", "kind": "System", "metadata": map[string]any{"name": "x"}, "spec": map[string]any{"owner": map[string]any{"$text": "/etc/passwd"}}})}}
+		}, "spec.owner"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clear(p.answers)
+			p.answers[c.phase+" "+a] = c.answer
+			p.stamp = name
+			got := w.refresh(report.Location.ID)
+			if len(got.Problems) == 0 || !strings.Contains(got.Problems[0].Message, c.says) {
+				t.Errorf("%+v", got.Problems)
+			}
+			if e := w.mustGet(a); e.Owner == "" || e.Orphan {
+				t.Errorf("the last good version is gone: %+v", e)
+			}
+		})
+	}
 }
 
 // changes notes what the catalog tells.
@@ -291,61 +298,75 @@ func TestProviders(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 		})
-		t.Run("NothingOfOthers", func(t *testing.T) {
-			w.register(w.write("x.yaml", component("x", "team", "")))
-			r := run(catalog.Provision{Delta: true, Removed: []string{"component:default/x"}, Docs: [][]byte{
-				encode(map[string]any{"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": map[string]any{"name": "x"}, "spec": map[string]any{"type": "t", "lifecycle": "l", "owner": "thief"}})}})
-			if len(r.Removed) != 0 || len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Message, "already comes from") {
-				t.Errorf("%+v", r)
-			}
-			if e := w.mustGet("component:default/x"); strings.Contains(e.Owner, "thief") {
-				t.Error("an entity of another location was taken")
-			}
-		})
-		t.Run("LocationsAreNotFollowed", func(t *testing.T) {
-			loc := encode(map[string]any{"apiVersion": "backstage.io/v1alpha1", "kind": "Location", "metadata": map[string]any{"name": "l"}, "spec": map[string]any{"type": "file", "target": w.write("y.yaml", component("y", "team", ""))}})
-			run(catalog.Provision{Delta: true, Docs: [][]byte{loc}})
-			if _, err := w.get("component:default/y"); host.CodeOf(err) != host.CodeNotFound {
-				t.Error(err)
-			}
-		})
-		t.Run("FailureIsToldAndChangesNothing", func(t *testing.T) {
-			before := state()
-			run(catalog.Provision{Failed: host.Errorf(host.CodeUpstream, "the directory is down")})
-			list, err := w.cat.Locations(t.Context(), w.caller)
-			if err != nil || list[0].Status != catalog.StatusError || !strings.Contains(list[0].Error.Message, "directory is down") || state() != before {
-				t.Errorf("%+v %v %q", list[0], err, state())
-			}
-			w.mustGet("system:default/d")
-		})
-		t.Run("PeopleCannotTouchIt", func(t *testing.T) {
-			loc := r.Location.ID
-			if _, err := w.cat.RefreshLocation(t.Context(), w.caller, loc); host.CodeOf(err) != host.CodeConflict {
-				t.Error(err)
-			}
-			if err := w.cat.Unregister(t.Context(), w.caller, loc); host.CodeOf(err) != host.CodeConflict {
-				t.Error(err)
-			}
-			if _, err := w.cat.Register(t.Context(), w.caller, "plugin", "board/evil", false); err == nil {
-				t.Error("a person registered a plugin's location")
-			}
-			if due, err := w.cat.Due(t.Context(), id, w.clock.Now()); err != nil || slices.ContainsFunc(due, func(l catalog.Location) bool { return l.Type == "plugin" }) {
-				t.Error(due, err)
-			}
-		})
-		t.Run("Withdrawn", func(t *testing.T) {
-			keep := func(plugin, provider string) bool { return plugin == "board" && provider == "teams" }
-			if err := w.cat.Withdraw(t.Context(), w.caller, keep); err != nil {
-				t.Fatal(err)
-			}
-			w.mustGet("system:default/d")
-			if err := w.cat.Withdraw(t.Context(), w.caller, func(string, string) bool { return false }); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := w.get("system:default/d"); host.CodeOf(err) != host.CodeNotFound {
-				t.Error(err)
-			}
-			w.mustGet("component:default/x")
-		})
+	})
+}
+
+func TestProvidersKeepToTheirOwn(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t), nil)
+	id := w.caller.TenantID()
+	run := func(p catalog.Provision) catalog.Report {
+		t.Helper()
+		p.Plugin, p.Provider = "board", "teams"
+		r, err := w.cat.Provide(t.Context(), id, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	r := run(catalog.Provision{Docs: [][]byte{provided("d", "x")}, State: "s1"})
+	t.Run("NothingOfOthers", func(t *testing.T) {
+		w.register(w.write("x.yaml", component("x", "team", "")))
+		r := run(catalog.Provision{Delta: true, Removed: []string{"component:default/x"}, Docs: [][]byte{
+			encode(map[string]any{"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": map[string]any{"name": "x"}, "spec": map[string]any{"type": "t", "lifecycle": "l", "owner": "thief"}})}})
+		if len(r.Removed) != 0 || len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Message, "already comes from") {
+			t.Errorf("%+v", r)
+		}
+		if e := w.mustGet("component:default/x"); strings.Contains(e.Owner, "thief") {
+			t.Error("an entity of another location was taken")
+		}
+	})
+	t.Run("LocationsAreNotFollowed", func(t *testing.T) {
+		loc := encode(map[string]any{"apiVersion": "backstage.io/v1alpha1", "kind": "Location", "metadata": map[string]any{"name": "l"}, "spec": map[string]any{"type": "file", "target": w.write("y.yaml", component("y", "team", ""))}})
+		run(catalog.Provision{Delta: true, Docs: [][]byte{loc}})
+		if _, err := w.get("component:default/y"); host.CodeOf(err) != host.CodeNotFound {
+			t.Error(err)
+		}
+	})
+	t.Run("FailureIsToldAndChangesNothing", func(t *testing.T) {
+		run(catalog.Provision{Failed: host.Errorf(host.CodeUpstream, "the directory is down")})
+		list, err := w.cat.Locations(t.Context(), w.caller)
+		if err != nil || list[0].Status != catalog.StatusError || !strings.Contains(list[0].Error.Message, "directory is down") {
+			t.Errorf("%+v %v", list[0], err)
+		}
+		w.mustGet("system:default/d")
+	})
+	t.Run("PeopleCannotTouchIt", func(t *testing.T) {
+		loc := r.Location.ID
+		if _, err := w.cat.RefreshLocation(t.Context(), w.caller, loc); host.CodeOf(err) != host.CodeConflict {
+			t.Error(err)
+		}
+		if err := w.cat.Unregister(t.Context(), w.caller, loc); host.CodeOf(err) != host.CodeConflict {
+			t.Error(err)
+		}
+		if _, err := w.cat.Register(t.Context(), w.caller, "plugin", "board/evil", false); err == nil {
+			t.Error("a person registered a plugin's location")
+		}
+		if due, err := w.cat.Due(t.Context(), id, w.clock.Now()); err != nil || slices.ContainsFunc(due, func(l catalog.Location) bool { return l.Type == "plugin" }) {
+			t.Error(due, err)
+		}
+	})
+	t.Run("Withdrawn", func(t *testing.T) {
+		keep := func(plugin, provider string) bool { return plugin == "board" && provider == "teams" }
+		if err := w.cat.Withdraw(t.Context(), w.caller, keep); err != nil {
+			t.Fatal(err)
+		}
+		w.mustGet("system:default/d")
+		if err := w.cat.Withdraw(t.Context(), w.caller, func(string, string) bool { return false }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.get("system:default/d"); host.CodeOf(err) != host.CodeNotFound {
+			t.Error(err)
+		}
+		w.mustGet("component:default/x")
 	})
 }

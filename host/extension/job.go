@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// LaneJob and LaneEvent are the lanes of package work that this room fills.
-	LaneJob   = "job"
+	// LaneJob is the lane of package work that holds the jobs of plugins.
+	LaneJob = "job"
+	// LaneEvent is the lane that holds events on their way to subscriptions.
 	LaneEvent = "event"
 
 	// DefaultAttempts is after how many failures an item is dead where the
