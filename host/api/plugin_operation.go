@@ -22,6 +22,12 @@ func (a *API) pluginOperation(w http.ResponseWriter, r *http.Request) {
 	short := r.PathValue("plugin")
 	_, path := operationOf(r)
 	control := http.NewResponseController(w)
+	if a.streamed(r) {
+		// Otherwise the first byte of the response would wait for the last of
+		// the request. HTTP/2 does so anyway.
+		_ = control.EnableFullDuplex()
+		defer drain(r.Body, control)
+	}
 	res, err := a.s.Operations.Serve(r.Context(), caller(r), short, r.Method, path, extension.RouteRequest{
 		Query: r.URL.Query(), Header: r.Header, ContentType: r.Header.Get("Content-Type"),
 		Source: source{r.Body, control}, Reply: reply{w, control},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -39,6 +40,23 @@ var _ stream.Aborter = source{}
 
 // Abort ends a Read that waits for the client.
 func (s source) Abort() { _ = s.control.SetReadDeadline(time.Unix(1, 0)) } // best effort: not every connection can
+
+// drainBytes and drainTime bound what is read of a body that a plugin left.
+const (
+	drainBytes = 256 << 10
+	drainTime  = time.Second
+)
+
+// drain reads what a plugin left of a body, as net/http does for other requests
+// before it answers. What is more than a little costs the connection.
+func drain(body io.Reader, control *http.ResponseController) {
+	_ = control.SetReadDeadline(time.Now().Add(drainTime))
+	if _, err := io.CopyN(io.Discard, body, drainBytes); !errors.Is(err, io.EOF) {
+		_ = control.SetReadDeadline(time.Unix(1, 0))
+		return
+	}
+	_ = control.SetReadDeadline(time.Time{}) // the server sets that of the next request
+}
 
 // reply sends a streamed response.
 type reply struct {

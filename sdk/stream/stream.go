@@ -13,8 +13,9 @@ import (
 	"github.com/callboard-dev/callboard/sdk"
 )
 
-// bulk is how much is moved at once where nobody says.
-const bulk = 256 << 10
+// bulk is how much is moved at once where nobody says: a call of the host is
+// dear, and a plugin may make some hundred of them.
+const bulk = v1.MaxChunk
 
 // Reader reads a stream. It belongs to one goroutine.
 type Reader struct {

@@ -73,7 +73,8 @@ func (h *Handles) Attach(ctx context.Context) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if b.Request != nil {
-		h.put(streamv1.HandleRequest, &End{reader: b.Request})
+		ahead := newPump(b.Request)
+		h.put(streamv1.HandleRequest, &End{reader: ahead, closer: ahead})
 	}
 	if b.Response != nil {
 		h.put(streamv1.HandleResponse, &End{writer: b.Response})
@@ -149,8 +150,10 @@ func (h *Handles) Close() error {
 }
 
 func (e *End) close() error {
-	e.abort()
-	e.mu.Lock()
+	if !e.mu.TryLock() {
+		e.abort() // somebody still waits for the other side
+		e.mu.Lock()
+	}
 	defer e.mu.Unlock()
 	if e.gone {
 		return nil
