@@ -290,6 +290,7 @@ func (e *exchange) once(ctx context.Context, method string, u *url.URL, header h
 	if err != nil {
 		return nil, nil, err
 	}
+	e.session.Reached(httpv1.Name, originKey(u))
 	resp, err = c.Do(req)
 	if err != nil {
 		return nil, nil, unreachable(originKey(u), err)

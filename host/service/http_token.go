@@ -18,6 +18,7 @@ import (
 
 	"github.com/callboard-dev/callboard/host"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+	httpv1 "github.com/callboard-dev/callboard/schemas/service/http/v1"
 )
 
 const (
@@ -184,6 +185,7 @@ func (e *exchange) askForToken(ctx context.Context, method string, u *url.URL, h
 	if right.private {
 		c = e.http.private
 	}
+	e.session.Reached(httpv1.Name, originKey(u))
 	resp, err := c.Do(req)
 	if err != nil {
 		return nil, unreachable(originKey(u), err)
