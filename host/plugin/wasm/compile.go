@@ -169,9 +169,18 @@ func abiOf(answer error) (int, error) {
 }
 
 // makeBoxed makes the image and compiles what starts there. Where it is kept, it
-// is opened from there, so that what runs is what later processes load.
+// is opened from there, so that what runs is what later processes load, and the
+// machine code that made the image is used again: see stubOf.
 func (r *Runtime) makeBoxed(ctx context.Context, m *rewrite.Module, draft *vault.Draft, name string, rec *record) (plugin.Module, error) {
-	image, err := r.image(ctx, m, rec)
+	scratch := &vault.Draft{}
+	if draft.Dir != "" {
+		var err error
+		if scratch, err = r.vault.Draft(); err != nil {
+			return nil, err
+		}
+		defer func() { _ = scratch.Discard() }() // swept later, if it cannot be removed now
+	}
+	image, err := r.image(ctx, m, rec, scratch.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +191,7 @@ func (r *Runtime) makeBoxed(ctx context.Context, m *rewrite.Module, draft *vault
 	if draft.Dir == "" {
 		return r.openBoxed(ctx, "", baked, image, *rec)
 	}
-	if err := r.keepBoxed(ctx, draft, name, baked, image, rec); err != nil {
+	if err := r.keepBoxed(ctx, draft, scratch, name, baked, image, rec); err != nil {
 		r.settings.Log.Warn("compiled code cannot be kept for the next start", "box", name, "error", err)
 		return r.openBoxed(ctx, "", baked, image, *rec)
 	}
@@ -194,35 +203,24 @@ func (r *Runtime) makeBoxed(ctx context.Context, m *rewrite.Module, draft *vault
 	return out, image.Close()
 }
 
-// keepBoxed compiles into the draft and seals it.
-func (r *Runtime) keepBoxed(ctx context.Context, draft *vault.Draft, name string, baked []byte, image *sandbox.Image, rec *record) error {
+// keepBoxed puts everything into the draft and seals it. The machine code is in
+// scratch.
+func (r *Runtime) keepBoxed(ctx context.Context, draft, scratch *vault.Draft, name string, baked []byte, image *sandbox.Image, rec *record) error {
 	stub, err := stubOf(baked)
 	if err != nil {
 		return err
 	}
-	scratch, err := r.vault.Draft()
-	if err != nil {
+	if err := compileInto(ctx, draft.Dir, stub); err != nil {
 		return err
 	}
-	for dir, code := range map[string][]byte{scratch.Dir: baked, draft.Dir: stub} {
-		if err = compileInto(ctx, dir, code); err != nil {
-			break
-		}
-	}
-	if err == nil {
-		err = adopt(scratch.Dir, draft.Dir)
-	}
-	if err = errors.Join(err, scratch.Discard()); err != nil {
-		return err
-	}
-	if err := write(draft.Dir, fileCode, stub); err != nil {
+	if err := adopt(scratch.Dir, draft.Dir); err != nil {
 		return err
 	}
 	var kept bytes.Buffer
 	if err := image.Save(&kept); err != nil {
 		return err
 	}
-	if err := write(draft.Dir, fileImage, kept.Bytes()); err != nil {
+	if err := errors.Join(write(draft.Dir, fileCode, stub), write(draft.Dir, fileImage, kept.Bytes())); err != nil {
 		return err
 	}
 	return r.keep(draft, name, rec)
@@ -240,14 +238,15 @@ func compileInto(ctx context.Context, dir string, code []byte) error {
 }
 
 // image initialises the guest. One that does not survive the warming up, which
-// asks for something that no plugin offers, goes without it.
-func (r *Runtime) image(ctx context.Context, m *rewrite.Module, rec *record) (*sandbox.Image, error) {
+// asks for something that no plugin offers, goes without it. The machine code
+// stays in dir, if that is not empty.
+func (r *Runtime) image(ctx context.Context, m *rewrite.Module, rec *record, dir string) (*sandbox.Image, error) {
 	template, globals, err := m.Template()
 	if err != nil {
 		return nil, err
 	}
 	rec.Globals = globals
-	engine, cache, err := newEngine(ctx, "")
+	engine, cache, err := newEngine(ctx, dir)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,9 @@ import (
 // is the module without the bodies of its functions: everything that the engine
 // builds from the module but machine code (types, imports, tables, exports) is
 // the same. The machine code is put under the name that the engine's cache has
-// for that module.
+// for that module. It is the template's, from which the image was made: template
+// and baked code differ in what a memory and globals begin with, which machine
+// code does not depend on (a test compares both).
 //
 // Should the engine ever not find it there (another processor, for example), it
 // would compile the empty bodies. Whoever loads code makes sure that it did not.

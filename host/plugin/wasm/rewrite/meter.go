@@ -35,6 +35,7 @@ type meter struct {
 	out  []byte
 
 	// Of the function that is written:
+	plan   *planner
 	amount uint32 // a local: the size of a bulk operation
 	cached uint32 // a local: the fuel, inside of tight loops
 	labels []label
@@ -92,28 +93,82 @@ func (w *meter) function(b *body) error {
 	if err != nil {
 		return err
 	}
-	points := plan.points
+	w.plan = plan
 	w.out = w.out[:0]
 	w.localsOf(b, len(plan.tight) > 0)
 	w.labels, w.depth, w.tight = append(w.labels[:0], label{wraps: 1}), 1, 0
-	r := &reader{b: b.code, at: b.from}
+	return w.stretch(b, &reader{b: b.code, at: b.from}, len(b.code))
+}
+
+// stretch writes code up to a place.
+func (w *meter) stretch(b *body, r *reader, until int) error {
 	var in instruction
-	for r.left() > 0 {
-		for len(points) > 0 && points[0].at <= r.at {
-			w.charge(points[0].cost)
-			if points[0].look {
-				w.look()
-				if w.tight > 0 {
-					w.global(opGlobalGet, w.fuel).local(opLocalSet, w.cached)
-				}
-			}
-			points = points[1:]
-		}
+	for r.at < until {
+		w.pay(r.at)
 		if err := r.next(&in); err != nil {
 			return err
 		}
-		w.instruction(b, &in, plan.tight[in.begin])
+		t, tight := w.plan.tight[in.begin]
+		if tight && t.rounds > 1 {
+			if err := w.rounds(b, &in, t); err != nil {
+				return err
+			}
+			r.at = t.end + 1
+			continue
+		}
+		w.instruction(b, &in, tight)
 	}
+	return nil
+}
+
+// pay charges what is to be charged at a place, and looks if it is to.
+func (w *meter) pay(at int) {
+	points := &w.plan.points
+	for len(*points) > 0 && (*points)[0].at <= at {
+		p := (*points)[0]
+		*points = (*points)[1:]
+		w.charge(p.cost)
+		if !p.look {
+			continue
+		}
+		w.look()
+		if w.tight > 0 {
+			w.global(opGlobalGet, w.fuel).local(opLocalSet, w.cached)
+		}
+	}
+}
+
+// rounds writes a loop whose body stands several times, so that several rounds
+// are charged, and looked at, as one. To go on with the next round, all but the
+// last jump to the end of a block around them; what falls out of a round leaves
+// the loop.
+func (w *meter) rounds(b *body, in *instruction, t tightLoop) error {
+	same := b.code[in.begin:in.end]
+	exit := w.depth
+	w.op(opBlock).op(same[1:]...)
+	w.depth++
+	w.loop(same, true)
+	w.pay(in.end)
+	top := len(w.labels) - 1
+	for round := range t.rounds {
+		last := round == t.rounds-1
+		if !last {
+			w.op(opBlock, blockEmpty)
+			w.labels[top].level, w.depth = w.depth, w.depth+1
+		} else {
+			w.labels[top].level = exit + 2
+		}
+		if err := w.stretch(b, &reader{b: b.code, at: in.end}, t.end); err != nil {
+			return err
+		}
+		if !last {
+			w.index(opBr, uint32(w.depth-1-exit)).op(opEnd)
+			w.depth--
+		}
+	}
+	w.op(opEnd, opEnd, opEnd)
+	w.labels, w.depth = w.labels[:top], exit
+	w.tight--
 	return nil
 }
 

@@ -1,6 +1,10 @@
 package rewrite
 
-import "math"
+import (
+	"math"
+	"os"
+	"strconv"
+)
 
 // stretch is how many instructions that may be skipped are charged together
 // with code that always runs before them. Each charge is a load, a subtraction
@@ -11,6 +15,12 @@ const stretch = 24
 // prologue is how many instructions may stand before a loop that is a function's
 // first thing, to be charged with the loop.
 const prologue = 8
+
+var smallLoop, loopRounds = func() (int64, int) {
+	a, _ := strconv.ParseInt(os.Getenv("SMALL"), 10, 64)
+	b, _ := strconv.Atoi(os.Getenv("ROUNDS"))
+	return a, max(b, 1)
+}()
 
 // maxUnseen is how much code without loops runs without a look, about: a tenth
 // of a millisecond's. Long functions look on their way.
@@ -37,6 +47,7 @@ type frame struct {
 	alive  bool // the code before it can be reached
 	begin  int  // where its instruction stands
 	calls  bool // code inside calls functions, or may call ours
+	simple bool // a loop that holds no other, and takes nothing from the stack
 }
 
 const never = math.MaxInt
@@ -57,7 +68,13 @@ type planner struct {
 	cost   int64
 	called bool // something was called
 	// tight are the loops, by where they begin, in which nothing is called.
-	tight map[int]bool
+	tight map[int]tightLoop
+}
+
+// tightLoop is a loop in which nothing is called.
+type tightLoop struct {
+	end    int // where its end stands
+	rounds int // how many rounds are charged together
 }
 
 // plan finds a function's points, in the order of the code.
@@ -66,7 +83,7 @@ func (m *Module) plan(b *body) (*planner, error) {
 		m:      m,
 		points: []point{{at: b.from, skipped: never, look: true}},
 		frames: []frame{{op: opBlock, escape: never, alive: true}},
-		alive:  true, from: b.from, tight: map[int]bool{},
+		alive:  true, from: b.from, tight: map[int]tightLoop{},
 	}
 	if frame := b.frame(); frame > largeFrame {
 		p.cost = frame
@@ -81,7 +98,11 @@ func (m *Module) plan(b *body) (*planner, error) {
 	}
 	for i := range p.points {
 		at := &p.points[i]
-		at.look = at.look && !p.tight[at.loop]
+		t, tight := p.tight[at.loop]
+		at.look = at.look && !tight
+		if tight {
+			at.cost *= int64(t.rounds)
+		}
 	}
 	if b.light {
 		p.points = nil
@@ -176,6 +197,16 @@ func (p *planner) settle() {
 	p.cost = 0
 }
 
+// rounds is how many rounds of a tight loop are charged together: several of a
+// small one that has one point only, its head.
+func (p *planner) rounds(f frame) int {
+	head := &p.points[len(p.points)-1]
+	if !f.simple || head.loop != f.begin || head.cost > smallLoop {
+		return 1
+	}
+	return loopRounds
+}
+
 // cover begins a point.
 func (p *planner) cover(at int) {
 	p.cur = len(p.points)
@@ -184,6 +215,13 @@ func (p *planner) cover(at int) {
 
 func (p *planner) open(in *instruction) {
 	p.frames = append(p.frames, frame{op: in.op, point: p.cur, escape: never, alive: p.alive, begin: in.begin})
+	if in.op != opLoop {
+		return
+	}
+	for i := range p.frames {
+		p.frames[i].simple = false
+	}
+	p.frames[len(p.frames)-1].simple = in.block < 0 || len(p.m.types[in.block].params) == 0
 }
 
 // arm begins an arm of an if: it may not run.
@@ -221,7 +259,7 @@ func (p *planner) close(in *instruction) {
 	parent.escape = min(parent.escape, f.escape)
 	parent.calls = parent.calls || f.calls
 	if f.op == opLoop && !f.calls {
-		p.tight[f.begin] = true
+		p.tight[f.begin] = tightLoop{end: in.begin, rounds: p.rounds(f)}
 	}
 	// An if without an else goes on behind its end.
 	p.alive = p.alive || f.target || f.op == opIf && f.alive

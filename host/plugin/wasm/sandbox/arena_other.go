@@ -39,6 +39,7 @@ func (r *resetter) close() error { return nil }
 
 // arena is never used here, as no image can be made.
 type arena struct {
+	state     *kernel.State
 	base      *pristine
 	reserve   int
 	size      int

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/callboard-dev/callboard/host/plugin/wasm/kernel"
 )
 
 // Take lends a sandbox, the one that was used last if there is one, as its
@@ -168,6 +170,8 @@ func (c *Code) rest(b *Sandbox) {
 	}
 	clear(b.doors) // the call engines' stacks
 	b.doors = b.doors[:0]
+	b.state = kernel.New() // the old one keeps what its largest call needed
+	b.state.Owner, b.memory.state = b, b.state
 	c.put(b, true)
 }
 
