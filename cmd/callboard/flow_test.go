@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -155,4 +156,25 @@ func TestBehindTheScenes(t *testing.T) {
 			return status == http.StatusNotFound
 		})
 	})
+}
+
+// TestThePagesNameWhatIsThere keeps the page about new capabilities true: each
+// file and folder that it names exists.
+func TestThePagesNameWhatIsThere(t *testing.T) {
+	named := regexp.MustCompile("`((?:schemas|host|sdk|cmd|examples)/[A-Za-z0-9_./-]+)`")
+	for _, page := range []string{"adding-a-capability.md", "plugin-background.md"} {
+		raw, err := os.ReadFile(filepath.Join("../../docs", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := named.FindAllStringSubmatch(string(raw), -1)
+		if len(found) < 3 {
+			t.Errorf("%s names %d files", page, len(found))
+		}
+		for _, m := range found {
+			if _, err := os.Stat(filepath.Join("../..", m[1])); err != nil {
+				t.Errorf("%s names %s: %v", page, m[1], err)
+			}
+		}
+	}
 }

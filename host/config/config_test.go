@@ -273,3 +273,32 @@ func TestProcessPlugins(t *testing.T) {
 		})
 	}
 }
+
+func TestMail(t *testing.T) {
+	t.Run("Section", func(t *testing.T) {
+		c, err := load(t, nil, map[string]string{"MAIL_PASSWORD": "hunter2"}, "mail:\n  host: mail.example.com:465\n  from: portal@example.com\n  username: portal\n  password: ${MAIL_PASSWORD}\n  tls: TLS\n")
+		if err != nil || c.MailHost != "mail.example.com:465" || c.MailFrom != "portal@example.com" || c.MailUsername != "portal" || c.MailPassword.Reveal() != "hunter2" || c.MailTLS != "tls" {
+			t.Errorf("%+v %v", c, err)
+		}
+		if strings.Contains(fmt.Sprintf("%+v %#v", c, c), "hunter2") {
+			t.Error("the password can be printed")
+		}
+	})
+	t.Run("InTheOwnSection", func(t *testing.T) {
+		if c, err := load(t, nil, nil, "callboard:\n  mail: {host: m.example.com}\n"); err != nil || c.MailHost != "m.example.com" || c.MailTLS != "starttls" {
+			t.Errorf("%+v %v", c, err)
+		}
+	})
+	t.Run("FlagOverFile", func(t *testing.T) {
+		if c, err := load(t, []string{"--mail-host", "a"}, nil, "mail: {host: b}\n"); err != nil || c.MailHost != "a" {
+			t.Errorf("%+v %v", c, err)
+		}
+	})
+	for name, file := range map[string]string{"UnknownKey": "mail: {hots: b}\n", "OddTLS": "mail: {tls: maybe}\n", "NotASection": "mail: [a]\n"} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := load(t, nil, nil, file); (err == nil) != (name == "NotASection") {
+				t.Error(err)
+			}
+		})
+	}
+}
