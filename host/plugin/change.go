@@ -260,7 +260,7 @@ func (h *House) change(ctx context.Context, c host.Caller, name, verb string, de
 	if row.Removing {
 		return Instance{}, h.reload(ctx, c.TenantID())
 	}
-	return h.changed(ctx, c, row.Name)
+	return h.changed(ctx, c, row)
 }
 
 // write runs edit, writes row with a new revision, and records the change, all
@@ -275,7 +275,7 @@ func (h *House) write(ctx context.Context, c host.Caller, row *record.Instance, 
 			return err
 		}
 		fresh := row.Revision == 0
-		row.Revision, row.UpdatedAt = revision, time.Now().UTC()
+		row.Revision, row.UpdatedAt = revision, time.Now().UTC().Truncate(time.Microsecond)
 		if fresh {
 			_, err = q.NewInsert().Model(row).Exec(ctx)
 		} else {
@@ -291,13 +291,15 @@ func (h *House) write(ctx context.Context, c host.Caller, row *record.Instance, 
 }
 
 // changed publishes a committed change and returns the instance.
-func (h *House) changed(ctx context.Context, c host.Caller, name string) (Instance, error) {
+func (h *House) changed(ctx context.Context, c host.Caller, row *record.Instance) (Instance, error) {
 	// The change is committed: publish it even if the caller has gone.
 	ctx = context.WithoutCancel(ctx)
-	if err := h.reload(ctx, c.TenantID()); err != nil {
-		return Instance{}, err
+	if !h.replace(ctx, c.TenantID(), row) {
+		if err := h.reload(ctx, c.TenantID()); err != nil {
+			return Instance{}, err
+		}
 	}
-	e, err := h.find(c.TenantID(), name)
+	e, err := h.find(c.TenantID(), row.Name)
 	if err != nil {
 		return Instance{}, err
 	}

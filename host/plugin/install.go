@@ -163,7 +163,7 @@ func (h *House) Install(ctx context.Context, c host.Caller, src Source, o Instal
 	if err != nil {
 		return Instance{}, err
 	}
-	return h.changed(ctx, c, row.Name)
+	return h.changed(ctx, c, row)
 }
 
 // newRow decides everything about a new instance that needs no database.

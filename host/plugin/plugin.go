@@ -179,7 +179,7 @@ type Module interface {
 	// Call hands the work to the guest and returns what it answers. It returns
 	// when the time limit is over, at the latest, whatever the guest does.
 	// Failures are *host.Error of the CodePlugin... codes; what the call used
-	// is in the outcome then, too.
+	// is in the outcome then, too. A body in the result is valid JSON.
 	Call(ctx context.Context, w Work) (Outcome, error)
 	// Facts says how calls of this code are run.
 	Facts() Facts

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -219,23 +220,12 @@ func (e *entry) lacks() string {
 func (h *House) reloadAll(ctx context.Context) error {
 	h.reloading.Lock()
 	defer h.reloading.Unlock()
-	var rows []record.Instance
-	var counts []record.Installation
-	err := h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
-		if err := q.NewSelect().Model(&counts).Scan(ctx); err != nil {
-			return err
-		}
-		return q.NewSelect().Model(&rows).Where("removing = ?", false).Order("tenant_id", "short").Scan(ctx)
-	})
+	rows, counts, err := record.Installed(ctx, h.db, "")
 	if err != nil {
-		return fmt.Errorf("reading instances: %w", err)
-	}
-	byTenant := map[string][]record.Instance{}
-	for _, r := range rows {
-		byTenant[r.TenantID] = append(byTenant[r.TenantID], r)
+		return err
 	}
 	for _, n := range counts {
-		h.furnish(ctx, host.TenantID(n.TenantID), n.Revision, byTenant[n.TenantID])
+		h.furnish(ctx, host.TenantID(n.TenantID), n.Revision, rows[n.TenantID])
 	}
 	return nil
 }
@@ -244,16 +234,9 @@ func (h *House) reloadAll(ctx context.Context) error {
 func (h *House) reload(ctx context.Context, t host.TenantID) error {
 	h.reloading.Lock()
 	defer h.reloading.Unlock()
-	var rows []record.Instance
-	var counts []record.Installation
-	err := h.db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
-		if err := q.NewSelect().Model(&counts).Where("tenant_id = ?", string(t)).Scan(ctx); err != nil {
-			return err
-		}
-		return q.NewSelect().Model(&rows).Where("tenant_id = ?", string(t)).Where("removing = ?", false).Order("short").Scan(ctx)
-	})
+	rows, counts, err := record.Installed(ctx, h.db, t)
 	if err != nil {
-		return fmt.Errorf("reading instances: %w", err)
+		return err
 	}
 	if len(counts) == 0 {
 		old := h.home(t)
@@ -261,8 +244,24 @@ func (h *House) reload(ctx context.Context, t host.TenantID) error {
 		h.settle(old, nil)
 		return nil
 	}
-	h.furnish(ctx, t, counts[0].Revision, rows)
+	h.furnish(ctx, t, counts[0].Revision, rows[string(t)])
 	return nil
+}
+
+// replace publishes one changed instance without reading the others again. It
+// does nothing if somebody else has changed the tenant's installations too.
+func (h *House) replace(ctx context.Context, t host.TenantID, row *record.Instance) bool {
+	h.reloading.Lock()
+	defer h.reloading.Unlock()
+	old := h.home(t)
+	if old == nil || old.revision+1 != row.Revision {
+		return false
+	}
+	home := &household{revision: row.Revision, entries: maps.Clone(old.entries)}
+	home.entries[row.Short] = h.entry(ctx, *row)
+	h.publish(t, home)
+	h.settle(old, home)
+	return true
 }
 
 // furnish builds a household; h.reloading is held.

@@ -137,8 +137,11 @@ func Excusable(err error) bool {
 // Named puts the plugin's name in front of a failure for which it is to blame,
 // or which says that it has no room.
 func Named(short string, err error) error {
+	if err == nil {
+		return nil // and nothing is made for the many calls that go well
+	}
 	var he *host.Error
-	if err == nil || !errors.As(err, &he) {
+	if !errors.As(err, &he) {
 		return err
 	}
 	out := *he

@@ -166,6 +166,31 @@ func FindRelease(ctx context.Context, q store.Querier, digest string) (*Release,
 	return row, nil
 }
 
+// Installed reads the instances that are not being removed, by tenant, and how
+// often each tenant's installations have changed: of one tenant, or of all.
+func Installed(ctx context.Context, db *store.DB, t host.TenantID) (byTenant map[string][]Instance, counts []Installation, err error) {
+	var rows []Instance
+	err = db.Control().Read(ctx, func(ctx context.Context, q store.Querier) error {
+		rows, counts = nil, nil
+		changes, instances := q.NewSelect().Model(&counts), q.NewSelect().Model(&rows).Where("removing = ?", false)
+		if t != "" {
+			changes, instances = changes.Where("tenant_id = ?", string(t)), instances.Where("tenant_id = ?", string(t))
+		}
+		if err := changes.Scan(ctx); err != nil {
+			return err
+		}
+		return instances.Order("tenant_id", "short").Scan(ctx)
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading instances: %w", err)
+	}
+	byTenant = map[string][]Instance{}
+	for _, r := range rows {
+		byTenant[r.TenantID] = append(byTenant[r.TenantID], r)
+	}
+	return byTenant, counts, nil
+}
+
 // Bump raises the tenant's installation revision and returns it. Writes of the
 // control namespace run one after another, so reading first is safe.
 func Bump(ctx context.Context, q store.Querier, t host.TenantID) (int64, error) {
