@@ -176,10 +176,8 @@ func TestSoak(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			open, lent, lost := c.Size()
-			if lent != 0 || lost != 0 {
-				t.Errorf("%d sandboxes are lent, %d were lost", lent, lost)
-			}
+			allBack(t, c)
+			open, _, _ := c.Size()
 			if first, last := <-memory, <-memory; last > first+first/20+(4<<20) {
 				t.Errorf("the memory grew from %d to %d bytes", first, last)
 			} else {

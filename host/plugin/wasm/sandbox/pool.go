@@ -163,16 +163,22 @@ func (c *Code) sweep() {
 func (c *Code) rest(b *Sandbox) {
 	b.rested++
 	over := time.Duration(b.rested)*c.settings.IdleAfter >= c.settings.CloseAfter
-	if b.rested == 1 && b.memory.purge() != nil || over {
+	if over || b.rested == 1 && b.slim() != nil {
 		_ = b.close() // there is nobody who could do something about it
 		c.gone()
 		return
 	}
-	clear(b.doors) // the call engines' stacks
-	b.doors = b.doors[:0]
-	b.state = kernel.New() // the old one keeps what its largest call needed
-	b.state.Owner, b.memory.state = b, b.state
 	c.put(b, true)
+}
+
+// slim gives back what a sandbox can do without while it is idle: its private
+// pages, the stacks of its call engines, what the kernel's largest call needed.
+func (b *Sandbox) slim() error {
+	clear(b.doors)
+	b.doors, b.running = b.doors[:0], nil
+	b.state = kernel.New()
+	b.state.Owner, b.memory.state = b, b.state
+	return b.memory.purge()
 }
 
 // Size says how many sandboxes there are, how many of them are lent, and how
