@@ -6,12 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"unicode/utf8"
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	"github.com/callboard-dev/callboard/schemas/codec"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	pluginv2 "github.com/callboard-dev/callboard/schemas/plugin/v2"
 )
@@ -31,11 +31,11 @@ func appendCall(dst []byte, abi int, c pluginv1.Call) ([]byte, error) {
 	if abi == abiBinary {
 		return pluginv2.AppendCall(dst, c), nil
 	}
-	raw, err := json.Marshal(c)
+	out, err := codec.Append(dst, c)
 	if err != nil {
 		return dst, fmt.Errorf("encoding the call: %w", err)
 	}
-	return append(dst, raw...), nil
+	return out, nil
 }
 
 // decodeResult reads what a guest answered, in the envelope of an ABI. The
@@ -53,25 +53,10 @@ func decodeResult(abi int, answer []byte) (r pluginv1.Result, err error) {
 	if !utf8.Valid(answer) {
 		return r, host.Errorf(host.CodePluginOutput, "the answer is not valid UTF-8")
 	}
-	if err := strict(answer, &r); err != nil {
+	if err := codec.UnmarshalStrict(answer, &r); err != nil {
 		return pluginv1.Result{}, host.Errorf(host.CodePluginOutput, "the answer is not the JSON of a result")
 	}
 	return r, nil
-}
-
-var errMore = errors.New("there is more than one value")
-
-// strict unmarshals one JSON value without unknown fields.
-func strict(b []byte, into any) error {
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errMore
-	}
-	return nil
 }
 
 // exchange answers a guest's calls of host services within the limits of one
@@ -152,7 +137,7 @@ func decodeHostCall(abi int, request []byte) (c pluginv1.HostCall, err error) {
 		}
 		return c, err
 	}
-	err = json.Unmarshal(request, &c)
+	err = codec.Unmarshal(request, &c)
 	return c, err
 }
 
@@ -160,9 +145,9 @@ func appendResult(dst []byte, abi int, r pluginv1.Result) []byte {
 	if abi == abiBinary {
 		return pluginv2.AppendResult(dst, r)
 	}
-	raw, err := json.Marshal(r)
+	out, err := codec.Append(dst, r)
 	if err != nil {
 		return append(dst, `{"error":{"code":"internal","message":"the answer cannot be encoded"}}`...)
 	}
-	return append(dst, raw...)
+	return out
 }
