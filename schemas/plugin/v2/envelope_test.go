@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -77,6 +78,24 @@ func TestGolden(t *testing.T) {
 				t.Errorf("%s: read %+v, %v; want %+v", file, got, err, m)
 			}
 		})
+	}
+}
+
+// TestTheDocsShowTheGoldenBytes keeps docs/plugin-abi.md right.
+func TestTheDocsShowTheGoldenBytes(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/plugin-abi.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("(?s)```text title=\"([a-z-]+)\"\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if len(shown) < 4 {
+		t.Fatalf("the page shows %d messages", len(shown))
+	}
+	for _, m := range shown {
+		sample, ok := samples()[m[1]]
+		if got := hex.EncodeToString(write(sample)); !ok || got != strings.Join(strings.Fields(m[2]), "") {
+			t.Errorf("%s is %s", m[1], got)
+		}
 	}
 }
 

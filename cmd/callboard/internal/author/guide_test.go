@@ -5,11 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/callboard-dev/callboard/host/plugin/manifest"
 )
 
 // TestTheGuideSpeaksOfWhatNewMakes keeps docs/plugin-author.md and the scaffold
@@ -46,26 +43,28 @@ func TestTheGuideSpeaksOfWhatNewMakes(t *testing.T) {
 			t.Errorf("the guide names %q only", named)
 		}
 	})
-	t.Run("its manifest is one that the host takes", func(t *testing.T) {
-		m := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(guide)
-		if m == nil {
-			t.Fatal("there is none")
+	t.Run("its files are a plugin that is tested, checked and called", func(t *testing.T) {
+		dir := filepath.Join(s.Dir, "hello")
+		blocks := regexp.MustCompile("(?ms)^```\\w+ title=\"([^\"]+)\"\n(.*?)^```$").FindAllStringSubmatch(guide, -1)
+		if len(blocks) < 3 {
+			t.Fatalf("there are %d files", len(blocks))
 		}
-		got, err := manifest.Parse([]byte(m[1]), "plugin-author.md")
-		if err != nil || got.Name != "acme/hello" {
-			t.Errorf("%+v, %v", got, err)
-		}
-	})
-	t.Run("its code is the scaffold's", func(t *testing.T) {
-		m := regexp.MustCompile(`(?s)type settings struct.*?\n}\n\nfunc getGreeting.*?\n}\n`).FindString(guide)
-		lines := strings.Split(made["hello.go"], "\n")
-		if m == "" {
-			t.Fatal("there is none")
-		}
-		for line := range strings.Lines(m) {
-			if line = strings.TrimRight(line, "\n"); !slices.Contains(lines, line) {
-				t.Errorf("the scaffold lacks %q", line)
+		for _, b := range blocks {
+			if _, err := os.Stat(filepath.Join(dir, b[1])); err != nil {
+				t.Fatalf("plugin new makes no %s", b[1])
 			}
+			if err := os.WriteFile(filepath.Join(dir, b[1]), []byte(b[2]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, args := range [][]string{{"test", "hello"}, {"build", "hello"}, {"validate", "hello"}, {"run", "hello", "--operation", "helloGreeting", "--param", "name=Ann"}} {
+			out.Reset()
+			if code := run(t.Context(), s, append([]string{"plugin"}, args...), &out, &out); code != 0 {
+				t.Fatalf("plugin %v: exit %d: %s", args, code, out.String())
+			}
+		}
+		if !strings.Contains(out.String(), "Hello, Ann!") {
+			t.Errorf("it answers %s", out.String())
 		}
 	})
 }
