@@ -366,7 +366,7 @@ func newPluginLimitsCommand() *cobra.Command {
 	f.IntVar(&l.Concurrency, "concurrency", 0, "calls at a time")
 	f.BoolVar(&reset, "reset", false, "leave everything that is not named to the manifest")
 	cmd.Long = "Shows what one call of a plugin may use, or sets it: what is named holds instead of the manifest's limits, the rest is\n" +
-		"the manifest's. The operator's ceiling (plugins.limits.ceiling in the configuration file) is never exceeded."
+		"the manifest's. The operator's ceiling (plugins.ceiling in the configuration file) is never exceeded."
 	return cmd
 }
 

@@ -27,6 +27,8 @@ import (
 	"github.com/callboard-dev/callboard/host/kv"
 	"github.com/callboard-dev/callboard/host/mcp"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/ledger"
+	"github.com/callboard-dev/callboard/host/plugin/limit"
 	"github.com/callboard-dev/callboard/host/plugin/process"
 	"github.com/callboard-dev/callboard/host/plugin/recording"
 	"github.com/callboard-dev/callboard/host/plugin/wasm"
@@ -203,9 +205,18 @@ func (p *portal) openPlugins(ctx context.Context) error {
 	if err := p.openProcesses(runtimes); err != nil {
 		return err
 	}
+	limits, err := limit.Parse(p.config.PluginLimits)
+	if err != nil {
+		return fmt.Errorf("plugins.limits: %w", err)
+	}
+	ceiling, err := limit.Parse(p.config.PluginCeiling)
+	if err != nil {
+		return fmt.Errorf("plugins.ceiling: %w", err)
+	}
 	p.watchers = openWatchers(p.data, func() *plugin.House { return p.house }, log)
 	p.house, err = plugin.New(p.db, runtimes, services, p.gate(), announcer{p.audit, p.flow}, p.box,
 		plugin.Settings{Data: append(append(p.flow.stores(), p.watchers.shelf), shelves.droppers()...), Tables: snapshots{shelves.tables}, DataDir: p.config.Data, BundledDir: bundledDir(p.config), LocalPaths: p.config.Development, ProcessPlugins: p.config.ProcessPlugins,
+			Default: limits, Ceiling: ceiling, Quota: ledger.Quota(p.config.PluginQuota), CodeBudget: p.config.PluginCodeMemory,
 			Reserved: api.OperationIDs(), Observer: p.watchers.observers(), Trial: recording.Trial{Store: p.watchers.shelf},
 			Log: log})
 	if err != nil {
@@ -273,7 +284,7 @@ func (p *portal) handler(ctx context.Context, c config.Config) http.Handler {
 		Auth: p.gate(), Authz: p.gate(), Entities: p.catalog, Locations: p.catalog, Inspector: p.catalog,
 		Plugins: p.house, Installer: p.house, Changer: p.house, Meter: p.house, Keeper: p.house, Operations: p.router,
 		Users: p.auth, Tokens: p.auth, Audit: records, Replays: replay.New(p.db, replay.Settings{}), Recordings: archive,
-		Webhooks: p.flow.webhooks, Tenants: p.auth,
+		Webhooks: p.flow.webhooks, Tenants: p.auth, Backlog: extension.NewBacklog(p.house, p.flow.work, p.gate(), p.audit),
 		BaseDomain: c.BaseDomain, Version: host.Version, LocalPaths: c.Development, Log: log,
 	})
 	people := web.New(web.Settings{

@@ -20,6 +20,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
 
 // Config is everything an operator can say.
@@ -57,6 +59,14 @@ type Config struct {
 	// OTLPEndpoint receives traces; TraceRatio is the part that is recorded.
 	OTLPEndpoint string
 	TraceRatio   float64
+	// PluginLimits are what one call of a plugin may use where nobody says,
+	// PluginCeiling what it may use at most; empty fields are the host's own.
+	PluginLimits, PluginCeiling manifestv1.Limits
+	// PluginQuota is what a tenant may use of any plugin.
+	PluginQuota PluginQuota
+	// PluginCodeMemory is how many bytes loaded code of plugins may take; 0 is
+	// the host's own bound.
+	PluginCodeMemory int64
 	// MailHost is the mail server, "host" or "host:port"; empty means none. MailTLS
 	// is starttls, tls or none.
 	MailHost, MailFrom, MailUsername, MailTLS string
@@ -72,6 +82,12 @@ type Config struct {
 	Rules     []Rule
 	// Warnings say what was read and has no effect.
 	Warnings []string
+}
+
+// PluginQuota is what a tenant may use of any plugin; 0 is no bound.
+type PluginQuota struct {
+	CallsPerMinute int64 `json:"callsPerMinute,omitempty"`
+	FuelPerDay     int64 `json:"fuelPerDay,omitempty"`
 }
 
 // ReadingGrant allows the catalog to read from one host (with its port, where

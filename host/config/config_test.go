@@ -302,3 +302,28 @@ func TestMail(t *testing.T) {
 		})
 	}
 }
+
+func TestPlugins(t *testing.T) {
+	t.Run("Section", func(t *testing.T) {
+		c, err := load(t, nil, nil, "plugins:\n  limits: {timeout: 20s, fuel: 3e9}\n  ceiling: {memory: 512MiB, fuel: 90000000000}\n  quota: {callsPerMinute: 600}\n  codeMemory: 256MiB\n")
+		if err != nil || c.PluginLimits.Timeout != "20s" || c.PluginLimits.Fuel != 3e9 || c.PluginCeiling.Memory != "512MiB" || c.PluginQuota.CallsPerMinute != 600 || c.PluginCodeMemory != 256<<20 {
+			t.Errorf("%+v %v", c, err)
+		}
+	})
+	t.Run("FlagOverFile", func(t *testing.T) {
+		c, err := load(t, []string{"--plugins-limits", "timeout=5s, hostCalls=9"}, nil, "plugins: {limits: {fuel: 1}}\n")
+		if err != nil || c.PluginLimits.Timeout != "5s" || c.PluginLimits.HostCalls != 9 || c.PluginLimits.Fuel != 0 {
+			t.Errorf("%+v %v", c.PluginLimits, err)
+		}
+	})
+	for name, file := range map[string]string{
+		"UnknownLimit": "plugins: {limits: {feul: 1}}\n", "NoNumber": "plugins: {quota: {fuelPerDay: much}}\n", "NoSize": "plugins: {codeMemory: 12 megabytes}\n",
+		"Nested": "plugins: {limits: {fuel: {a: 1}}}\n", "UnknownKey": "plugins: {limit: {fuel: 1}}\n", "NoPair": "plugins: {limits: fuel}\n", "HugeSize": "plugins: {codeMemory: 99999999999GiB}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := load(t, nil, nil, file); err == nil {
+				t.Error("it was taken")
+			}
+		})
+	}
+}

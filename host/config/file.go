@@ -119,15 +119,24 @@ func (f *file) ownSettings(top map[string]any) {
 	}
 }
 
-// takeAll takes a setting, or each of the section mail, whose keys are those of
-// the flags that begin with its name.
+// takeAll takes a setting, or each of the sections mail and plugins, whose keys
+// are those of the flags that begin with their name. In plugins a mapping is
+// what its flag writes as name=value.
 func (f *file) takeAll(known map[string]bool, name, path string, v any, strict bool) {
 	section, ok := v.(map[string]any)
-	if name != "mail" || !ok {
+	if name != "mail" && name != "plugins" || !ok {
 		f.take(known, name, path, v, strict)
 		return
 	}
 	for key, inner := range section {
+		if m, ok := inner.(map[string]any); ok && name == "plugins" && known[name+"-"+kebab(key)] {
+			text, ok := flat(m)
+			if !ok {
+				f.fault(join(path, key), "%s must hold numbers and texts", join(path, key))
+				continue
+			}
+			inner = text
+		}
 		f.take(known, name+"-"+kebab(key), join(path, key), inner, true)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
 
 // option is one setting with a flag, an environment variable and a key.
@@ -45,6 +47,10 @@ func options() []option {
 		{name: "bundled", usage: "directory of the plugins that come with the host", set: text(func(c *Config) *string { return &c.Bundled })},
 		{name: "wasm-path", def: "auto", usage: "how plugin sandboxes are made clean: auto, page-scan, pagemap, madvise or fresh", set: oneOf(func(c *Config) *string { return &c.WASMPath }, "auto", "page-scan", "pagemap", "madvise", "fresh")},
 		{name: "process-plugins", usage: "plugins that run as processes of their own (namespace/name with commas between, or *) and may be installed by tenants' admins; others by operators alone", set: processPlugins},
+		{name: "plugins-limits", usage: "what a call of a plugin may use where nobody says, as name=value with commas: timeout, memory, input, output, fuel, hostCalls, hostBytes, logRate, concurrency", set: pairs(func(c *Config) *manifestv1.Limits { return &c.PluginLimits })},
+		{name: "plugins-ceiling", usage: "what a call of a plugin may use at most, whatever its manifest and admins ask for; as plugins-limits", set: pairs(func(c *Config) *manifestv1.Limits { return &c.PluginCeiling })},
+		{name: "plugins-quota", usage: "what a tenant may use of any plugin: callsPerMinute=N,fuelPerDay=N", set: pairs(func(c *Config) *PluginQuota { return &c.PluginQuota })},
+		{name: "plugins-code-memory", usage: "how much memory the code of plugins may take before idle code is unloaded, for example 512MiB (1GiB)", set: bytesOf(func(c *Config) *int64 { return &c.PluginCodeMemory })},
 		{name: "log-format", def: "pretty", usage: "pretty or json", set: oneOf(func(c *Config) *string { return &c.LogFormat }, "pretty", "json")},
 		{name: "log-level", def: "info", usage: "debug, info, warn or error", set: oneOf(func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error")},
 		{name: "access-log", bool: true, def: "false", usage: "write a log line for every request", set: flag(func(c *Config) *bool { return &c.AccessLog })},

@@ -11,6 +11,7 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin/breaker"
 	"github.com/callboard-dev/callboard/host/plugin/eyes"
 	"github.com/callboard-dev/callboard/host/plugin/fault"
+	"github.com/callboard-dev/callboard/host/plugin/grant"
 	"github.com/callboard-dev/callboard/host/plugin/ledger"
 	"github.com/callboard-dev/callboard/host/plugin/turn"
 	"github.com/callboard-dev/callboard/schemas/codec"
@@ -235,6 +236,9 @@ func (h *House) run(ctx context.Context, c host.Caller, e *entry, r Request, mod
 	s := h.session(c, e)
 	s.Attach(ctx)
 	defer s.Close()
+	if used := grant.UsedBy(r.Capability); used != "" {
+		s.Reached(used, "")
+	}
 	w := Work{Call: call, Limits: e.limits.ForRequest(int64(len(call.Body)+len(call.Data)), &h.settings.Ceiling)}
 	scarce := fuel > 0 && fuel < w.Limits.Fuel
 	if scarce {

@@ -29,6 +29,19 @@ type Finding struct {
 	Narrowed *Permission `json:"narrowed,omitempty"`
 }
 
+// UsedBy returns the host service whose grant a capability uses by being
+// called, or nothing: what a processor makes of an entity goes to the catalog
+// though it never calls it.
+func UsedBy(capability string) string {
+	switch capability {
+	case "processor/v1", "provider/v1":
+		return catalogv1.Name
+	case "event/v1", "job/v1":
+		return capability // of the same name
+	}
+	return ""
+}
+
 // Compare puts grants beside uses. Config is the instance's decoded
 // configuration: it resolves hosts that name a key of it.
 func Compare(grants []Permission, uses []Use, config any) []Finding {

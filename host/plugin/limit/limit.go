@@ -6,6 +6,7 @@ package limit
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -106,6 +107,16 @@ func Of(m manifestv1.Limits) Limits {
 	return l
 }
 
+// Parse is Of for what was not checked before.
+func Parse(m manifestv1.Limits) (Limits, error) {
+	const all = math.MaxInt64
+	none := Limits{Timeout: all, Memory: all, Input: all, Output: all, HostCalls: all, HostBytes: all, Fuel: all, LogRate: all, Concurrency: all}
+	if err := Check(m, none); err != nil {
+		return Limits{}, err
+	}
+	return Of(m), nil
+}
+
 // Check refuses what does not parse, or is above the operator's ceiling.
 func Check(l manifestv1.Limits, ceiling Limits) error {
 	var fields []host.FieldError
@@ -144,7 +155,7 @@ func Check(l manifestv1.Limits, ceiling Limits) error {
 		return nil
 	}
 	e := host.Errorf(host.CodeInvalid, "the limit %s %s", strings.TrimPrefix(fields[0].Pointer, "/limits/"), fields[0].Message).
-		WithHint("the operator can raise the ceiling: plugins.limits.ceiling in the configuration file")
+		WithHint("the operator can raise the ceiling: plugins.ceiling in the configuration file")
 	e.Fields = fields
 	return e
 }
