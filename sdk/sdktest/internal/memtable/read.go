@@ -259,6 +259,7 @@ func object(t *manifest.Table, names []string, r row) (string, *plugin.Error) {
 
 // Aggregate returns figures of groups.
 func (db *DB) Aggregate(in v1.AggregateRequest) (out v1.AggregateResponse, err *plugin.Error) {
+	out.Groups = []json.RawMessage{}
 	t, err := db.table(in.Table)
 	if err != nil {
 		return out, err
