@@ -134,6 +134,19 @@ func TestBehindTheScenes(t *testing.T) {
 	t.Run("a permanent error is a dead letter at once", func(t *testing.T) {
 		s.push("s3cret", "d4", `{"ref":"refs/heads/broken"}`)
 		s.until("the job to be dead", func() bool { return strings.Contains(strings.Join(s.desk().Jobs, "\n"), "count dead") })
+		var dead struct {
+			Items []workItem `json:"items"`
+		}
+		if err := json.Unmarshal([]byte(s.cli("plugin", "work", "release-desk", "--state", "dead", "--output", "json")), &dead); err != nil || len(dead.Items) != 1 || !strings.Contains(dead.Items[0].Error, "cannot be counted") {
+			t.Fatalf("%+v %v", dead, err)
+		}
+		s.cli("plugin", "work", "release-desk", "--retry", dead.Items[0].ID)
+		s.until("it to be dead once more", func() bool {
+			return strings.Contains(s.cli("plugin", "work", "release-desk", "--state", "dead"), dead.Items[0].ID)
+		})
+		if out := s.cli("plugin", "work", "release-desk", "--kind", "event"); strings.Contains(out, "dead") {
+			t.Errorf("events: %s", out)
+		}
 	})
 	t.Run("its metric is exported", func(t *testing.T) {
 		resp, err := http.Get(strings.TrimSuffix(s.ops, "/readyz") + "/metrics")

@@ -23,7 +23,7 @@ func pluginAdminCommands() []*cobra.Command {
 		newPluginChangeCommand("disable", "Disable a plugin; its data stay", http.MethodPost, "/disable", false),
 		newPluginConfigureCommand(), newPluginUpgradeCommand(),
 		newPluginChangeCommand("rollback", "Return to the release before the last upgrade", http.MethodPost, "/rollback", true),
-		newPluginUninstallCommand(), newPluginRecordingsCommand(),
+		newPluginUninstallCommand(), newPluginRecordingsCommand(), newPluginWorkCommand(),
 	}
 }
 

@@ -48,6 +48,8 @@ type Settings struct {
 	Replays    Replays
 	Recordings Recordings
 
+	Backlog Backlog
+
 	// Webhooks takes what other systems send to plugins, for the tenant that
 	// Tenants finds; nil takes nothing.
 	Webhooks Webhooks

@@ -69,7 +69,7 @@ func (a *API) routes() []row {
 			tagged("application/openapi+json", &huma.Schema{Type: huma.TypeObject})),
 		raw(get, "/openapi.yaml", "getOpenApiYaml", tagDocument, "Read this document as YAML", a.openapiYAML,
 			tagged("application/openapi+yaml", &huma.Schema{Type: huma.TypeObject})),
-	}, slices.Concat(a.usageRoutes(), a.recordingRoutes(), a.backstageRoutes())...)
+	}, slices.Concat(a.usageRoutes(), a.recordingRoutes(), a.workRoutes(), a.backstageRoutes())...)
 }
 
 // backstageRoutes are Backstage's own paths.
