@@ -21,7 +21,7 @@ import (
 const (
 	slice = 100_000
 	// breath is after how many slices a guest lets others have its processor.
-	breath = 16
+	breath = 4
 )
 
 // meter counts the fuel of one call.
