@@ -9,7 +9,8 @@ import (
 )
 
 // TestSameMachineCode: the template and the baked code of a module are compiled
-// to the same machine code, which is why it is compiled once.
+// to the same machine code, which is why it is compiled once; and a module gives
+// the same image each time.
 func TestSameMachineCode(t *testing.T) {
 	for _, language := range runtimetest.Languages() {
 		t.Run(language, func(t *testing.T) {
@@ -23,6 +24,16 @@ func TestSameMachineCode(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer image.Close()
+			again, err := open(t, PathAuto).image(t.Context(), m, &record{ABI: abiJSON}, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if one, two := image.Digest(), again.Digest(); one != two {
+				t.Errorf("the same module gave the images %s and %s", one, two)
+			}
+			if err := again.Close(); err != nil {
+				t.Error(err)
+			}
 			template, _, err := m.Template()
 			if err != nil {
 				t.Fatal(err)

@@ -1,9 +1,10 @@
 // Package wasm runs plugins as WebAssembly. Every call gets a sandbox in which
-// nothing of another call is left, by one of three paths:
+// nothing of another call is left, by one of four paths:
 //
 //   - page-scan: sandboxes are kept and made clean after each call by copying
 //     back the pages that were written (Linux 6.7 and newer);
-//   - madvise: the same by giving written pages back to the system (Linux);
+//   - pagemap: the same where the system is asked for each page (older Linux);
+//   - madvise: the same by giving written pages back to the system (any Linux);
 //   - fresh: a new instance for each call, by Extism's own SDK (anywhere, and
 //     for modules whose state cannot be restored).
 //
