@@ -156,9 +156,12 @@ func (t *talk) wait(ctx context.Context, grace time.Duration, done <-chan said) 
 		return s, ctx.Err() == nil || s.err == nil && s.result.Error == nil
 	case <-ctx.Done():
 	}
-	t.sending.Lock()
-	_ = t.stream.CloseSend() // the guest may be gone: then the talk ends, too
-	t.sending.Unlock()
+	// Beside, because a guest that reads nothing keeps what is being sent.
+	go func() {
+		t.sending.Lock()
+		defer t.sending.Unlock()
+		_ = t.stream.CloseSend() // the guest may be gone: then the talk ends, too
+	}()
 	late := time.NewTimer(grace)
 	defer late.Stop()
 	select {

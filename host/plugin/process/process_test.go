@@ -44,6 +44,11 @@ type stage struct {
 
 func open(t testing.TB, set func(*Settings)) *stage {
 	t.Helper()
+	return openCode(t, runtimetest.Program(t, conformance), set)
+}
+
+func openCode(t testing.TB, code []byte, set func(*Settings)) *stage {
+	t.Helper()
 	s := Settings{Dir: filepath.Join(t.TempDir(), "programs"), Backoff: time.Millisecond, Grace: 300 * time.Millisecond}
 	if set != nil {
 		set(&s)
@@ -59,7 +64,6 @@ func open(t testing.TB, set func(*Settings)) *stage {
 			t.Errorf("closing the runtime: %v", err)
 		}
 	})
-	code := runtimetest.Program(t, conformance)
 	digest := manifest.DigestOf(code)
 	m, err := r.Compile(t.Context(), digest, code)
 	if err != nil {

@@ -46,9 +46,27 @@ func Program(t testing.TB, folder string) []byte {
 		cmd.Env = append(os.Environ(), "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH, "CGO_ENABLED=0", "GOFLAGS=")
 		return cmd
 	})
-	joined, err := manifest.Join(map[string][]byte{runtime.GOOS + "/" + runtime.GOARCH: code})
+	return joined(t, code)
+}
+
+// Rogue returns the code of a plugin that breaks the protocol of processes,
+// host/plugin/testdata/rogue. Mode is how it begins; empty begins as it should.
+func Rogue(t testing.TB, mode string) []byte {
+	t.Helper()
+	return joined(t, guests.get(t, "rogue "+mode, func(dir string) *exec.Cmd {
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -X main.mode="+mode, "-o", filepath.Join(dir, wasmFile),
+			"./host/plugin/testdata/rogue")
+		cmd.Dir = root()
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+		return cmd
+	}))
+}
+
+func joined(t testing.TB, code []byte) []byte {
+	t.Helper()
+	out, err := manifest.Join(map[string][]byte{runtime.GOOS + "/" + runtime.GOARCH: code})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return joined
+	return out
 }

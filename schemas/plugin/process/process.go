@@ -18,18 +18,19 @@
 package process
 
 const (
-	// CookieKey and CookieValue are the environment variable by which a guest
-	// knows that a host started it. They protect nothing.
-	CookieKey   = "CALLBOARD_PLUGIN"
+	// CookieKey is the environment variable by which a guest knows that a host
+	// started it. It protects nothing.
+	CookieKey = "CALLBOARD_PLUGIN"
+	// CookieValue is what stands in it.
 	CookieValue = "e8f8a7d0c5a14f8f9d8f0c4f8be3d7c1"
 	// Protocol is go-plugin's protocol version of guests that speak ABI 2.
 	Protocol = 2
 	// Name is the one plugin of go-plugin's set.
 	Name = "guest"
-	// Service and Method are the gRPC method that every guest serves; it
-	// streams google.protobuf.BytesValue both ways.
+	// Service is the gRPC service that every guest serves.
 	Service = "callboard.plugin.process.v1.Guest"
-	Method  = "Call"
+	// Method is its one method; it streams google.protobuf.BytesValue both ways.
+	Method = "Call"
 	// MaxMessageBytes is the largest message that either side reads.
 	MaxMessageBytes = 96 << 20
 )

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"os"
 	"runtime"
+	"runtime/debug"
+	"strings"
 	"testing"
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
@@ -203,6 +205,38 @@ func TestLowerNeverRaises(t *testing.T) {
 	}
 	if err := lower(-1, 1); err == nil {
 		t.Error("a limit that is none was set")
+	}
+}
+
+// TestBecomeSaysWhatItCannotDo stops before anything is taken away for good.
+func TestBecomeSaysWhatItCannotDo(t *testing.T) {
+	t.Chdir(t.TempDir()) // and back again
+	mask := unix.Umask(0o077)
+	defer unix.Umask(mask)
+	percent := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(percent)
+	for want, p := range map[string]Policy{
+		"entering the plugin's folder": {Dir: "/nowhere"},
+		"invalid argument":             {Dir: ".", Name: "a\x00b"},
+	} {
+		thread(func() {
+			if err := become(p, nil); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want %q", err, want)
+			}
+		})
+	}
+}
+
+func TestConfineFilesNeedsTheFiles(t *testing.T) {
+	if here, _ := landlockHere(); !here {
+		t.Log("this system has no Landlock: nothing is confined")
+		return
+	}
+	if _, err := confineFiles(Policy{Program: "/nowhere/program", Dir: t.TempDir()}); err == nil {
+		t.Error("a program that is not there was allowed")
+	}
+	if content, err := os.ReadFile("/proc/self/status"); err != nil || len(content) == 0 {
+		t.Errorf("the test itself was confined: %v", err)
 	}
 }
 
