@@ -386,7 +386,7 @@ func (e entity) hit() searchv1.Hit {
 	name := one("metadata.name")
 	return searchv1.Hit{
 		Ref:  strings.ToLower(e.kind + ":" + cmp.Or(one("metadata.namespace"), "default") + "/" + name),
-		Kind: e.kind, Type: one("spec.type"), Owner: one("spec.owner"), Lifecycle: one("spec.lifecycle"),
+		Kind: one("kind"), Type: one("spec.type"), Owner: one("spec.owner"), Lifecycle: one("spec.lifecycle"),
 		Title: cmp.Or(one("metadata.title"), name), Description: one("metadata.description"), Entity: e.doc,
 	}
 }
