@@ -72,8 +72,8 @@ func covers(declared []string, contentType string) bool {
 	if err != nil {
 		return false
 	}
-	kind, _, _ := strings.Cut(media, "/")
-	return slices.ContainsFunc(declared, func(d string) bool { return d == media || d == "*/*" || d == kind+"/*" })
+	kind, _, ok := strings.Cut(media, "/")
+	return ok && slices.ContainsFunc(declared, func(d string) bool { return d == media || d == "*/*" || d == kind+"/*" })
 }
 
 // CheckMedia says what is wrong with the media type of a request whose body is
