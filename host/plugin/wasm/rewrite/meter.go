@@ -8,6 +8,9 @@ const (
 	// growShift: memory.grow costs 1,024 units for each page of 64 KiB, which
 	// the host has to clear.
 	growShift = 10
+	// mostPages is how many pages are paid for at most, 256 MiB: what is more is
+	// an attempt that fails, which costs nothing.
+	mostPages = 4096
 )
 
 // code returns the metered code section. It is made once.
@@ -35,7 +38,6 @@ type meter struct {
 	out  []byte
 
 	// Of the function that is written:
-	plan   *planner
 	amount uint32 // a local: the size of a bulk operation
 	cached uint32 // a local: the fuel, inside of tight loops
 	labels []label
@@ -51,6 +53,8 @@ type label struct {
 }
 
 const (
+	opSelect        = 0x1b
+	opI32LtU        = 0x49
 	opI32LeU        = 0x4d
 	opI32GtU        = 0x4b
 	opI32Add        = 0x6a
@@ -93,82 +97,28 @@ func (w *meter) function(b *body) error {
 	if err != nil {
 		return err
 	}
-	w.plan = plan
+	points := plan.points
 	w.out = w.out[:0]
 	w.localsOf(b, len(plan.tight) > 0)
 	w.labels, w.depth, w.tight = append(w.labels[:0], label{wraps: 1}), 1, 0
-	return w.stretch(b, &reader{b: b.code, at: b.from}, len(b.code))
-}
-
-// stretch writes code up to a place.
-func (w *meter) stretch(b *body, r *reader, until int) error {
+	r := &reader{b: b.code, at: b.from}
 	var in instruction
-	for r.at < until {
-		w.pay(r.at)
+	for r.left() > 0 {
+		for len(points) > 0 && points[0].at <= r.at {
+			w.charge(points[0].cost)
+			if points[0].look {
+				w.look()
+				if w.tight > 0 {
+					w.global(opGlobalGet, w.fuel).local(opLocalSet, w.cached)
+				}
+			}
+			points = points[1:]
+		}
 		if err := r.next(&in); err != nil {
 			return err
 		}
-		t, tight := w.plan.tight[in.begin]
-		if tight && t.rounds > 1 {
-			if err := w.rounds(b, &in, t); err != nil {
-				return err
-			}
-			r.at = t.end + 1
-			continue
-		}
-		w.instruction(b, &in, tight)
+		w.instruction(b, &in, plan.tight[in.begin])
 	}
-	return nil
-}
-
-// pay charges what is to be charged at a place, and looks if it is to.
-func (w *meter) pay(at int) {
-	points := &w.plan.points
-	for len(*points) > 0 && (*points)[0].at <= at {
-		p := (*points)[0]
-		*points = (*points)[1:]
-		w.charge(p.cost)
-		if !p.look {
-			continue
-		}
-		w.look()
-		if w.tight > 0 {
-			w.global(opGlobalGet, w.fuel).local(opLocalSet, w.cached)
-		}
-	}
-}
-
-// rounds writes a loop whose body stands several times, so that several rounds
-// are charged, and looked at, as one. To go on with the next round, all but the
-// last jump to the end of a block around them; what falls out of a round leaves
-// the loop.
-func (w *meter) rounds(b *body, in *instruction, t tightLoop) error {
-	same := b.code[in.begin:in.end]
-	exit := w.depth
-	w.op(opBlock).op(same[1:]...)
-	w.depth++
-	w.loop(same, true)
-	w.pay(in.end)
-	top := len(w.labels) - 1
-	for round := range t.rounds {
-		last := round == t.rounds-1
-		if !last {
-			w.op(opBlock, blockEmpty)
-			w.labels[top].level, w.depth = w.depth, w.depth+1
-		} else {
-			w.labels[top].level = exit + 2
-		}
-		if err := w.stretch(b, &reader{b: b.code, at: in.end}, t.end); err != nil {
-			return err
-		}
-		if !last {
-			w.index(opBr, uint32(w.depth-1-exit)).op(opEnd)
-			w.depth--
-		}
-	}
-	w.op(opEnd, opEnd, opEnd)
-	w.labels, w.depth = w.labels[:top], exit
-	w.tight--
 	return nil
 }
 
@@ -221,11 +171,11 @@ func (w *meter) instruction(b *body, in *instruction, tight bool) {
 	case opCall:
 		w.out = appendU32(append(w.out, in.op), w.m.moved(in.index))
 	case opMemoryGrow:
-		w.heavy(opI64Shl, growShift)
+		w.heavy(opI64Shl, growShift, mostPages)
 		w.op(same...)
 	default:
 		if in.bulk() {
-			w.heavy(opI64ShrU, bulkShift)
+			w.heavy(opI64ShrU, bulkShift, 0)
 		}
 		if in.op == opBulk && (in.sub == bulkMemoryCopy || in.sub == bulkMemoryFill) {
 			w.pieces(same, in.sub)
@@ -264,9 +214,12 @@ func (w *meter) loop(same []byte, tight bool) {
 }
 
 // heavy charges by the number on top of the stack and looks, before an
-// operation that takes time by that number.
-func (w *meter) heavy(shift, by byte) {
+// operation that takes time by that number, up to most if that is not 0.
+func (w *meter) heavy(shift, by byte, most int32) {
 	w.local(opLocalTee, w.amount).global(opGlobalGet, w.fuel).local(opLocalGet, w.amount)
+	if most > 0 {
+		w.i32(most).local(opLocalGet, w.amount).i32(most).op(opI32LtU, opSelect)
+	}
 	w.op(opI64ExtendI32U).i64(int64(by)).op(shift, opI64Sub).global(opGlobalSet, w.fuel)
 	w.look()
 }

@@ -1,10 +1,6 @@
 package rewrite
 
-import (
-	"math"
-	"os"
-	"strconv"
-)
+import "math"
 
 // stretch is how many instructions that may be skipped are charged together
 // with code that always runs before them. Each charge is a load, a subtraction
@@ -15,12 +11,6 @@ const stretch = 24
 // prologue is how many instructions may stand before a loop that is a function's
 // first thing, to be charged with the loop.
 const prologue = 8
-
-var smallLoop, loopRounds = func() (int64, int) {
-	a, _ := strconv.ParseInt(os.Getenv("SMALL"), 10, 64)
-	b, _ := strconv.Atoi(os.Getenv("ROUNDS"))
-	return a, max(b, 1)
-}()
 
 // maxUnseen is how much code without loops runs without a look, about: a tenth
 // of a millisecond's. Long functions look on their way.
@@ -33,6 +23,10 @@ type point struct {
 	look  bool  // the code looks here whether it may go on
 	maybe int64 // the part of cost that may be skipped
 	loop  int   // where the loop begins whose head this is
+	// passed is what the code costs that chooses where a loop goes on, as Go's
+	// compiler writes it. Those places pay for it, so that going round costs one
+	// charge and not two.
+	passed int64
 	// skipped is the block (counted from the outermost) to whose end some code
 	// since the point may have jumped: until it closes, what comes may not run.
 	skipped int
@@ -47,7 +41,6 @@ type frame struct {
 	alive  bool // the code before it can be reached
 	begin  int  // where its instruction stands
 	calls  bool // code inside calls functions, or may call ours
-	simple bool // a loop that holds no other, and takes nothing from the stack
 }
 
 const never = math.MaxInt
@@ -66,15 +59,10 @@ type planner struct {
 	// cost goes.
 	from   int
 	cost   int64
-	called bool // something was called
+	called bool  // something was called
+	loops  []int // the open loops, among frames
 	// tight are the loops, by where they begin, in which nothing is called.
-	tight map[int]tightLoop
-}
-
-// tightLoop is a loop in which nothing is called.
-type tightLoop struct {
-	end    int // where its end stands
-	rounds int // how many rounds are charged together
+	tight map[int]bool
 }
 
 // plan finds a function's points, in the order of the code.
@@ -83,7 +71,7 @@ func (m *Module) plan(b *body) (*planner, error) {
 		m:      m,
 		points: []point{{at: b.from, skipped: never, look: true}},
 		frames: []frame{{op: opBlock, escape: never, alive: true}},
-		alive:  true, from: b.from, tight: map[int]tightLoop{},
+		alive:  true, from: b.from, tight: map[int]bool{},
 	}
 	if frame := b.frame(); frame > largeFrame {
 		p.cost = frame
@@ -98,11 +86,7 @@ func (m *Module) plan(b *body) (*planner, error) {
 	}
 	for i := range p.points {
 		at := &p.points[i]
-		t, tight := p.tight[at.loop]
-		at.look = at.look && !tight
-		if tight {
-			at.cost *= int64(t.rounds)
-		}
+		at.look = at.look && !p.tight[at.loop]
 	}
 	if b.light {
 		p.points = nil
@@ -159,9 +143,7 @@ func (p *planner) instruction(in *instruction) {
 	case opBr, opBrIf:
 		p.jump(in.index)
 	case opBrTable:
-		for _, label := range in.labels {
-			p.jump(label)
-		}
+		p.choose(in)
 	case opReturn, opUnreachable:
 		p.jump(uint32(len(p.frames) - 1))
 	}
@@ -197,14 +179,35 @@ func (p *planner) settle() {
 	p.cost = 0
 }
 
-// rounds is how many rounds of a tight loop are charged together: several of a
-// small one that has one point only, its head.
-func (p *planner) rounds(f frame) int {
-	head := &p.points[len(p.points)-1]
-	if !f.simple || head.loop != f.begin || head.cost > smallLoop {
-		return 1
+// choose ends a stretch with a br_table: what is chosen pays for itself. Where
+// all that a loop's head does is to choose a place inside of the loop, the places
+// pay for the head as well. That is sound because nothing else leads on from the
+// head, and each place begins a point.
+func (p *planner) choose(in *instruction) {
+	if !p.alive {
+		return
 	}
-	return loopRounds
+	p.settle()
+	at := &p.points[p.cur]
+	always := at.skipped == never
+	for _, label := range in.labels {
+		p.jump(label)
+	}
+	at.maybe = stretch
+	if at.loop == 0 || at.cost > prologue || !always {
+		return
+	}
+	loop := p.loops[len(p.loops)-1]
+	if p.frames[loop].begin != at.loop {
+		return
+	}
+	for _, label := range in.labels {
+		target := len(p.frames) - 1 - int(label)
+		if target <= loop || p.frames[target].op != opBlock {
+			return
+		}
+	}
+	at.passed, at.cost = at.cost, 0
 }
 
 // cover begins a point.
@@ -215,13 +218,9 @@ func (p *planner) cover(at int) {
 
 func (p *planner) open(in *instruction) {
 	p.frames = append(p.frames, frame{op: in.op, point: p.cur, escape: never, alive: p.alive, begin: in.begin})
-	if in.op != opLoop {
-		return
+	if in.op == opLoop {
+		p.loops = append(p.loops, len(p.frames)-1)
 	}
-	for i := range p.frames {
-		p.frames[i].simple = false
-	}
-	p.frames[len(p.frames)-1].simple = in.block < 0 || len(p.m.types[in.block].params) == 0
 }
 
 // arm begins an arm of an if: it may not run.
@@ -258,8 +257,11 @@ func (p *planner) close(in *instruction) {
 	parent := &p.frames[top-1]
 	parent.escape = min(parent.escape, f.escape)
 	parent.calls = parent.calls || f.calls
-	if f.op == opLoop && !f.calls {
-		p.tight[f.begin] = tightLoop{end: in.begin, rounds: p.rounds(f)}
+	if f.op == opLoop {
+		p.loops = p.loops[:len(p.loops)-1]
+		if !f.calls {
+			p.tight[f.begin] = true
+		}
 	}
 	// An if without an else goes on behind its end.
 	p.alive = p.alive || f.target || f.op == opIf && f.alive
@@ -270,6 +272,10 @@ func (p *planner) close(in *instruction) {
 	}
 	if f.escape < top {
 		at.skipped = min(at.skipped, f.escape)
+	}
+	if at.passed > 0 && p.alive {
+		p.cost = at.passed
+		p.settle()
 	}
 }
 
@@ -347,6 +353,8 @@ func (m *Module) price(in *instruction) int64 {
 		return 1 + m.indirect[m.canon[in.index]]
 	case in.op == opMemoryGrow:
 		return priceGrow
+	case in.op == opBlock, in.op == opLoop, in.op == opElse, in.op == opEnd, in.op == opNop:
+		return 0 // nothing runs
 	case in.bulk():
 		return priceBulk
 	}

@@ -2,6 +2,7 @@ package rewrite_test
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"pgregory.net/rapid"
 )
@@ -23,6 +24,7 @@ const (
 	doIf            // if a { body } else { other }
 	doLoop          // n times body
 	doBlock         // block { body }
+	doChoose        // n times, as Go's compiler writes it: br_table to bodies that follow each other
 	doLeave         // if a leave the n-th block around
 	doTable         // br_table over body[0..2], each a block
 	doCall          // a = function n (b)
@@ -68,12 +70,19 @@ func statements(t *rapid.T, me, all, deep, inLoops, inBlocks int) []statement {
 		s.a, s.b, s.c = v(), v(), v()
 		s.op = rapid.SampledFrom([]byte{add, sub, mul, xor}).Draw(t, "op")
 		inner := func(l, b int) []statement { return statements(t, me, all, deep+1, inLoops+l, inBlocks+b) }
-		if deep >= 4 && (s.do == doIf || s.do == doLoop || s.do == doBlock || s.do == doTable) {
+		if deep >= 4 && (s.do == doIf || s.do == doLoop || s.do == doChoose || s.do == doBlock || s.do == doTable) {
 			s.do = doSet
 		}
 		switch s.do {
 		case doIf:
 			s.body, s.other = inner(0, 1), inner(0, 1)
+		case doChoose:
+			if inLoops >= loops {
+				s.do = doSet
+				break
+			}
+			s.n = rapid.IntRange(1, 9).Draw(t, "rounds")
+			s.body, s.other, s.third = inner(1, 3), inner(1, 2), inner(1, 1)
 		case doLoop:
 			if inLoops >= loops {
 				s.do = doSet
@@ -149,6 +158,17 @@ func leave(n int, around []bool) uint64 {
 	}
 }
 
+// counter is the local that counts the rounds of a loop inside of others.
+func counter(around []bool) uint64 {
+	n := uint64(vars)
+	for _, l := range around {
+		if l {
+			n++
+		}
+	}
+	return n
+}
+
 func (p *program) writeOne(s statement, around []bool) []byte {
 	a, b, c := uint64(s.a), uint64(s.b), uint64(s.c)
 	with := func(body []statement, loops ...bool) []byte {
@@ -160,14 +180,17 @@ func (p *program) writeOne(s statement, around []bool) []byte {
 		return cat(get(b), get(c), op(s.op), set(a))
 	case doIf:
 		return cat(get(a), when(with(s.body, false), with(s.other, false)))
+	case doChoose:
+		// The bodies stand behind the ends of the three blocks, all in the loop.
+		round := counter(around)
+		code := cat(op(0x02, 0x40), op(0x02, 0x40), op(0x02, 0x40), get(round), i32(3), op(and), brTable(0, 1, 2, 2), op(0x0b),
+			p.write(s.body, append(slices.Clone(around), true, false, false)), op(0x0b),
+			p.write(s.other, append(slices.Clone(around), true, false)), op(0x0b),
+			with(s.third, true))
+		return cat(i32(int64(s.n)), set(round), block(loop(code,
+			get(round), i32(1), op(sub), cat(op(0x22), uleb(round)), brIf(0))))
 	case doLoop:
-		depth := 0
-		for _, l := range around {
-			if l {
-				depth++
-			}
-		}
-		round := uint64(vars + depth)
+		round := counter(around)
 		return cat(i32(int64(s.n)), set(round), block(loop(with(s.body, true),
 			get(round), i32(1), op(sub), cat(op(0x22), uleb(round)), brIf(0))))
 	case doBlock:
@@ -261,8 +284,16 @@ func (m *machine) one(s statement, v *[vars]uint32) (int, uint32) {
 	case doLoop:
 		m.count += 2
 		for range s.n {
-			m.count++
 			if left, out := m.run(s.body, v); left != goOn {
+				return inside(left, out)
+			}
+			m.count += 5
+		}
+	case doChoose:
+		m.count += 2
+		for round := s.n; round > 0; round-- {
+			m.count += 4
+			if left, out := m.choose(s, round&3, v); left != goOn {
 				return inside(left, out)
 			}
 			m.count += 5
@@ -304,6 +335,30 @@ func (m *machine) one(s statement, v *[vars]uint32) (int, uint32) {
 		}
 	}
 	return goOn, 0
+}
+
+// choose runs the bodies of a loop's br_table, from the one that is chosen on.
+// The first is in two blocks, the second in one.
+func (m *machine) choose(s statement, from int, v *[vars]uint32) (int, uint32) {
+	if from == 0 {
+		switch left, out := m.run(s.body, v); {
+		case left == leaves:
+			return leaves, out
+		case left > 1:
+			return left - 2, 0
+		case left == 1:
+			from = 2
+		}
+	}
+	if from <= 1 {
+		switch left, out := m.run(s.other, v); {
+		case left == leaves:
+			return leaves, out
+		case left > 0:
+			return left - 1, 0
+		}
+	}
+	return m.run(s.third, v)
 }
 
 // table runs the bodies of a br_table. They stand behind the ends of the blocks
