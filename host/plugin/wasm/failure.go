@@ -20,6 +20,12 @@ import (
 // explain turns why a call ended into a failure that names what was exceeded:
 // the limit and the figure. Last is what the guest wrote last.
 func explain(err error, lim *plugin.Limits, took time.Duration, last string) error {
+	if errors.Is(err, sandbox.ErrUnclean) {
+		out := host.Errorf(host.CodeInternal, "the plugin's sandbox was not clean after a call").
+			WithHint("it was thrown away; the host's log says what differed")
+		out.Err = errors.Join(plugin.ErrIsolation, err)
+		return out
+	}
 	out := explained(err, lim, took, last)
 	out.Err = err
 	return out
