@@ -16,6 +16,7 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin/limit"
 	"github.com/callboard-dev/callboard/host/plugin/stream"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
+	catalogv1 "github.com/callboard-dev/callboard/schemas/service/catalog/v1"
 )
 
 // Session is one call of a guest, as host services see it: for whom, by which
@@ -156,7 +157,9 @@ func (h *House) hostFunc(s *Session, e *entry, l *Limits) HostFunc {
 		case service == nil:
 			return refused(pluginv1.CodeUnsupported, "this host has no service %.64q", call.Service)
 		}
-		s.Reached(call.Service, "")
+		if call.Service != catalogv1.Name { // it says itself which kinds were read
+			s.Reached(call.Service, "")
+		}
 		result = h.serve(ctx, s, service, call)
 		if s.bytes += int64(len(result.Body) + len(result.Data)); s.bytes > l.HostBytes {
 			return refused(pluginv1.CodeLimit, "one call may exchange at most %d bytes with host services", l.HostBytes)

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -92,6 +93,7 @@ func (k *CatalogService) get(ctx context.Context, s *plugin.Session, kinds []str
 		return nil, host.Errorf(host.CodeNotGranted, "%s may not read entities of kind %s", s.Instance.Short, head.Kind).
 			WithHint("an admin can widen the grant on the plugin's page")
 	}
+	s.Reached(catalogv1.Name, head.Kind)
 	return catalogv1.GetResponse{Entity: entity}, nil
 }
 
@@ -112,6 +114,38 @@ func (k *CatalogService) list(ctx context.Context, s *plugin.Session, kinds []st
 	}
 	if list == nil {
 		list = []json.RawMessage{}
+		s.Reached(catalogv1.Name, "") // it looked, whatever for
+	}
+	for kind := range kindsIn(list) {
+		s.Reached(catalogv1.Name, kind)
 	}
 	return catalogv1.ListResponse{Entities: list, Next: next}, nil
+}
+
+// kindsIn returns the kinds of documents. It reads each no further than to its
+// kind, which stands near the beginning.
+func kindsIn(docs []json.RawMessage) map[string]bool {
+	out := map[string]bool{}
+	for _, doc := range docs {
+		dec := json.NewDecoder(bytes.NewReader(doc))
+		if _, err := dec.Token(); err != nil {
+			continue
+		}
+		for dec.More() {
+			key, err := dec.Token()
+			if err != nil {
+				break
+			}
+			var value json.RawMessage
+			if err := dec.Decode(&value); err != nil {
+				break
+			}
+			var kind string
+			if key == "kind" && json.Unmarshal(value, &kind) == nil {
+				out[kind] = true
+				break
+			}
+		}
+	}
+	return out
 }

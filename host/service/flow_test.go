@@ -449,3 +449,12 @@ func TestTraces(t *testing.T) {
 		}
 	})
 }
+
+func TestKindsIn(t *testing.T) {
+	got := kindsIn([]json.RawMessage{
+		[]byte(`{"apiVersion":"v1","kind":"API","spec":{"kind":"X"}}`), []byte(`{"metadata":{"kind":"Y"},"kind":"Component"}`), []byte(`{"kind":7}`), []byte(`[]`), []byte(`{`), nil,
+	})
+	if len(got) != 2 || !got["API"] || !got["Component"] {
+		t.Errorf("%v", got)
+	}
+}
