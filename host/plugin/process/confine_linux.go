@@ -2,12 +2,15 @@ package process
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,6 +59,51 @@ func newLauncher() (launch func(func() error) error, stop func()) {
 		return <-failed
 	}
 	return launch, func() { close(jobs) }
+}
+
+// What the folders of hosts' processes are called, and the file in each that
+// its host keeps locked as long as it lives.
+const (
+	rootName = "callboard-plugins-"
+	lockName = "host"
+)
+
+// staleAfter is how old a folder is at least whose host must have locked it.
+const staleAfter = time.Minute
+
+// makeRoot makes the folder of this host's processes, and removes those of
+// hosts that were killed.
+func makeRoot() (root string, lock *os.File, err error) {
+	found, err := filepath.Glob(filepath.Join(os.TempDir(), rootName+"*"))
+	if err != nil {
+		return "", nil, err
+	}
+	for _, dir := range found {
+		if info, err := os.Lstat(dir); err != nil || !info.IsDir() || time.Since(info.ModTime()) < staleAfter {
+			continue
+		}
+		if lock, err := lockRoot(dir); err == nil {
+			_ = os.RemoveAll(dir) // tried again by the next host
+			_ = lock.Close()
+		}
+	}
+	if root, err = os.MkdirTemp("", rootName); err != nil {
+		return "", nil, err
+	}
+	lock, err = lockRoot(root)
+	return root, lock, err
+}
+
+// lockRoot locks a folder of processes until the file is closed.
+func lockRoot(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // footprint is the memory of a process, in bytes.

@@ -22,6 +22,8 @@ func newLauncher() (launch func(func() error) error, stop func()) {
 	return func(func() error) error { return errNotHere }, func() {}
 }
 
+func makeRoot() (root string, lock *os.File, err error) { return "", nil, errNotHere }
+
 // footprint is the memory of a process, in bytes.
 type footprint struct {
 	mapped, resident, private int64

@@ -26,6 +26,7 @@ type keeper struct {
 	mu      sync.Mutex
 	slots   map[key]*slot
 	root    string // made with the first process
+	lock    *os.File
 	running int
 	lacking []string
 	closed  bool
@@ -128,11 +129,11 @@ func (k *keeper) reach(id key, o order) (*guest, *starting, error) {
 // and makes the folder of processes; k.mu is held.
 func (k *keeper) makeRoom() error {
 	if k.root == "" {
-		root, err := os.MkdirTemp("", "callboard-")
+		root, lock, err := makeRoot()
 		if err != nil {
 			return host.Errorf(host.CodeUnavailable, "a folder for the processes of plugins cannot be made: %w", err)
 		}
-		k.root = root
+		k.root, k.lock = root, lock
 	}
 	if k.running < k.settings.MaxProcesses {
 		return nil
@@ -416,5 +417,5 @@ func (k *keeper) close(ctx context.Context) error {
 	if root == "" {
 		return nil
 	}
-	return os.RemoveAll(root)
+	return errors.Join(os.RemoveAll(root), k.lock.Close())
 }

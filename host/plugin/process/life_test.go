@@ -416,6 +416,40 @@ func children(t *testing.T) (found []string) {
 	return found
 }
 
+func TestFoldersOfHostsThatWereKilledAreRemoved(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	old := time.Now().Add(-2 * staleAfter)
+	folder := func(name string, at time.Time) string {
+		dir := filepath.Join(os.TempDir(), rootName+name)
+		if err := os.MkdirAll(filepath.Join(dir, "p1", "plugin-dir1"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(dir, at, at); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	dead, young, living := folder("dead", old), folder("young", time.Now()), folder("living", old)
+	lock, err := lockRoot(living)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := os.Chtimes(living, old, old); err != nil {
+		t.Fatal(err)
+	}
+	root, own, err := makeRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	for dir, want := range map[string]bool{dead: false, young: true, living: true, root: true} {
+		if _, err := os.Stat(dir); (err == nil) != want {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
+
 func TestCloseEndsACallThatDoesNotEnd(t *testing.T) {
 	s := open(t, nil)
 	pid := s.pid("acme")
