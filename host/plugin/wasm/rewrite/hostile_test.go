@@ -101,6 +101,23 @@ func TestAttackRunawayModules(t *testing.T) {
 	}
 }
 
+// TestLongWaysLook: three million instructions without a loop, in pieces that may
+// each be skipped, are not run in one go.
+func TestLongWaysLook(t *testing.T) {
+	a := &assembly{}
+	piece := block(i32(0), brIf(0), slices.Concat(slices.Repeat([][]byte{cat(get(0), op(0x1a))}, 500)...))
+	run := a.function("i>i", 0, slices.Repeat(piece, 3000), get(0))
+	a.export("run", 0, run)
+	b := newBench(t)
+	b.slice = 100_000
+	if _, err := b.run(t, metered(t, a.bytes()), 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	if b.yields < 20 {
+		t.Errorf("it asked for fuel %d times", b.yields)
+	}
+}
+
 func installHost(t *testing.T, r wazero.Runtime) {
 	t.Helper()
 	_, err := r.NewHostModuleBuilder("env").NewFunctionBuilder().

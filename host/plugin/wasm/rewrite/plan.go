@@ -84,9 +84,14 @@ func (m *Module) plan(b *body) (*planner, error) {
 		}
 		p.instruction(&in)
 	}
+	total := int64(0)
+	for _, at := range p.points {
+		total += at.cost
+	}
 	for i := range p.points {
 		at := &p.points[i]
-		at.look = at.look && !p.tight[at.loop]
+		// In a very long function a way without loops is long, too.
+		at.look = (at.look || total > maxUnseen) && !p.tight[at.loop]
 	}
 	if b.light {
 		p.points = nil

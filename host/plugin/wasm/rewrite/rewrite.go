@@ -56,7 +56,7 @@ const (
 
 // Version is raised when the same module would be written in another way: what
 // was compiled from it before is compiled anew.
-const Version = 1
+const Version = 2
 
 // Kinds of imports and exports.
 const (
