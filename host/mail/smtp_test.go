@@ -16,8 +16,7 @@ type smtpServer struct {
 	mu       sync.Mutex
 	messages []received
 	// refuse answers commands that begin with a word: "RCPT" -> "550 no such user".
-	refuse   map[string]string
-	username string
+	refuse map[string]string
 }
 
 // received is one message with its envelope.
