@@ -92,8 +92,7 @@ type Snapshots interface {
 	Snapshot(ctx context.Context, t host.TenantID, instance string) (id string, err error)
 	Restore(ctx context.Context, t host.TenantID, instance, id string) error
 	Forget(ctx context.Context, t host.TenantID, instance, id string) error
-	// Migrate brings the tables to the form that a release declares. What it
-	// refuses is an upgrade that would not work.
+	// Migrate brings the tables to the form that a release declares, or refuses.
 	Migrate(ctx context.Context, t host.TenantID, instance string, m *manifestv1.Manifest) error
 }
 

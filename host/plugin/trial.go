@@ -141,8 +141,7 @@ func (h *House) keepTables(ctx context.Context, row *record.Instance) (stale str
 	return stale, nil
 }
 
-// renewTables keeps the tables as they are and brings them to the form that the
-// next release declares.
+// renewTables keeps the tables and makes them what the next release declares.
 func (h *House) renewTables(ctx context.Context, row *record.Instance, next *manifestv1.Manifest) (stale string, err error) {
 	if stale, err = h.keepTables(ctx, row); err != nil || h.settings.Tables == nil {
 		return stale, err

@@ -184,7 +184,7 @@ func TestBlobs(t *testing.T) {
 		if stat, _ := ask[blobv1.StatResponse](t, svc, s, blobv1.MethodStat, blobv1.StatRequest{Key: "big"}); stat.Object != nil {
 			t.Error("it can be seen before it is committed")
 		}
-		o, err := ask[blobv1.Object](t, svc, s, blobv1.MethodCommit, blobv1.CommitRequest{Handle: made.Handle})
+		o, err := ask[blobv1.Object](t, svc, s, blobv1.MethodCommit, blobv1.CommitRequest(made))
 		if err != nil || o.Size != int64(len(want)) {
 			t.Fatalf("committed %+v, %v", o, err)
 		}
@@ -236,7 +236,7 @@ func TestBlobs(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		if _, err := ask[any](t, svc, s, blobv1.MethodCommit, blobv1.CommitRequest{Handle: made.Handle}); host.CodeOf(err) != host.CodeNotFound {
+		if _, err := ask[any](t, svc, s, blobv1.MethodCommit, blobv1.CommitRequest(made)); host.CodeOf(err) != host.CodeNotFound {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -113,6 +113,19 @@ func TestTables(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+func TestTablesRefuse(t *testing.T) {
+	_, do := keeper(t)
+	if err := do(func(ctx *sdk.Context) error {
+		_, err := table.Insert(ctx, "services", map[string]string{"id": "web"})
+		if err == nil {
+			_, err = table.Insert(ctx, "runs", run{ID: 1, Service: "web", Cost: "1"})
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		work func(ctx *sdk.Context) error
 		code sdk.Code
