@@ -41,8 +41,10 @@ const warmup = "callboard/warmup"
 // what the ways themselves keep.
 func (p *Plugin) warmUp(ctx *Context) {
 	defer func() { _ = recover() }() // a value that nobody meant to encode is no reason to fail
-	deep()
-	roomy()
+	if p.warmed.Add(1) == 1 {        // more often it would only make garbage
+		deep()
+		roomy()
+	}
 	_, _ = Exchange(ctx, warmup, "host", plugin.HostCall{Service: warmup}, nil, &plugin.Result{})
 	_, _ = codec.Marshal(log.Line{Level: "debug", Fields: map[string]string{"a": "b"}})
 	_ = resultOf(nil, Errorf(CodeUnsupported, "%s", warmup))
@@ -63,13 +65,13 @@ func deep() {
 	runtime.KeepAlive(&room)
 }
 
-// roomy makes the allocator keep room for values of each small size, so that the
+// roomy makes the allocator keep room for values of each usual size, so that the
 // first of a size need not ask for it in each call.
 //
 //go:noinline
 func roomy() {
-	const step, most = 16, 1024
-	for n := step; n <= most; n += step {
+	const step, small, most = 16, 1 << 10, 4 << 10
+	for n := step; n <= most; n += max(step, n/small*8*step) {
 		runtime.KeepAlive(make([]byte, n))
 		runtime.KeepAlive(make([]*byte, n/8))
 	}

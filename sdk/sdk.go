@@ -30,6 +30,7 @@ package sdk
 import (
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 )
 
 // Handler answers one call of an offer. The request is what the offer's Decode
@@ -86,6 +87,7 @@ type Plugin struct {
 	doors  map[door]*offers
 	names  []Offered
 	warm   []func()
+	warmed atomic.Int32 // how often it was
 	faults []string
 }
 

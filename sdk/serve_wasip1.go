@@ -42,17 +42,17 @@ func callboardABI() int32 { return binary.ABI }
 //
 //go:wasmexport callboard_call
 func callboardCall() int32 {
-	in := pdk.Input()
+	in := input()
 	if err := start(); err != nil {
 		_, reply, _ := open(in) // whatever the call is, this is what is wrong
-		pdk.Output(reply(plugin.Result{Error: toWire(err)}))
+		output(reply(plugin.Result{Error: toWire(err)}))
 		return 0
 	}
 	host := textHost
 	if binary.Is(in) {
 		host = binaryHost
 	}
-	pdk.Output(served.Call(context.Background(), host, in))
+	output(served.Call(context.Background(), host, in))
 	return 0
 }
 
@@ -109,14 +109,14 @@ func textHost(_ context.Context, call plugin.HostCall) plugin.Result {
 
 // throughTheWall hands a message to the host and returns its answer.
 func throughTheWall(in []byte) []byte {
-	mem := pdk.AllocateBytes(in)
+	mem := lay(in)
 	defer mem.Free()
 	answer := pdk.FindMemory(callboardHost(mem.Offset()))
 	if answer.Length() == 0 {
 		return nil
 	}
 	defer answer.Free()
-	return answer.ReadBytes()
+	return fetch(answer)
 }
 
 func hostFault(format string, args ...any) plugin.Result {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -56,12 +57,12 @@ func wireGuest(tb testing.TB, name string) []byte {
 func wireModule(tb testing.TB, name string) plugin.Module {
 	tb.Helper()
 	ctx := context.Background()
-	runtime, err := wasm.New(wasm.Settings{CacheDir: filepath.Join(tb.TempDir(), "cache")})
+	engine, err := wasm.New(wasm.Settings{CacheDir: filepath.Join(tb.TempDir(), "cache")})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	code := wireGuest(tb, name)
-	m, err := runtime.Compile(ctx, manifest.DigestOf(code), code)
+	m, err := engine.Compile(ctx, manifest.DigestOf(code), code)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func wireModule(tb testing.TB, name string) plugin.Module {
 		if err := m.Close(ctx); err != nil {
 			tb.Error(err)
 		}
-		if err := runtime.Close(ctx); err != nil {
+		if err := engine.Close(ctx); err != nil {
 			tb.Error(err)
 		}
 	})
@@ -134,17 +135,19 @@ func TestBothWireGuestsAnswerTheSame(t *testing.T) {
 }
 
 // BenchmarkFigureWire compares the SDK's wire path with encoding/json in the
-// guest: in turns, by the median of each.
+// guest: in turns, by the median of the time that each takes of its thread.
 func BenchmarkFigureWire(b *testing.B) {
 	generated, reflected, w := wireModule(b, "generated"), wireModule(b, "reflected"), wireWork(b)
 	var ours, theirs []time.Duration
 	once := func(m plugin.Module) time.Duration {
-		began := time.Now()
+		began := threadTime(b)
 		if _, err := m.Call(context.Background(), w); err != nil {
 			b.Fatal(err)
 		}
-		return time.Since(began)
+		return threadTime(b) - began
 	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	for b.Loop() {
 		ours, theirs = append(ours, once(generated)), append(theirs, once(reflected))
 	}
