@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +92,57 @@ func TestBuildKeepsTheOldGuestWhenItFails(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(dir, ".callboard-*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+func TestBuildProgram(t *testing.T) {
+	root := t.TempDir()
+	for name, content := range map[string]string{
+		"go.mod":           "module example.com/p\n\ngo 1.26\n",
+		"main.go":          "package main\n\nfunc main() {}\n",
+		"added/added.go":   "package added\n\nimport \"fmt\"\n\nvar _, _ = fmt.Println(\"added\")\n",
+		"broken/broken.go": "package broken\n\nfunc broken( {\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, root, name, content)
+	}
+	w := opened(t, open(t), root)
+	var out bytes.Buffer
+	file := filepath.Join(root, "out", "program")
+	t.Run("adds an import", func(t *testing.T) {
+		if _, err := w.BuildProgram(t.Context(), file, runtime.GOOS+"/"+runtime.GOARCH, "example.com/p/added", &out); err != nil {
+			t.Fatalf("%v\n%s", err, &out)
+		}
+		if said, err := exec.Command(file).Output(); err != nil || string(said) != "added\n" {
+			t.Errorf("the program says %q, %v", said, err)
+		}
+	})
+	t.Run("is the same from another folder", func(t *testing.T) {
+		one, err := w.BuildProgram(t.Context(), file, "linux/arm64", "example.com/p/added", &out)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, &out)
+		}
+		two, err := opened(t, open(t), copyFolder(t, root)).BuildProgram(t.Context(), filepath.Join(t.TempDir(), "x"), "linux/arm64", "example.com/p/added", &out)
+		if err != nil || one.Digest != two.Digest {
+			t.Errorf("%s, then %s, %v", one.Digest, two.Digest, err)
+		}
+	})
+	t.Run("leaves the folder alone", func(t *testing.T) {
+		left, err := filepath.Glob(filepath.Join(root, "*adds*"))
+		if err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v %v", left, err)
+		}
+	})
+	for name, tt := range map[string]struct{ platform, adds string }{
+		"no platform": {"linux", "example.com/p/added"}, "broken code": {"linux/amd64", "example.com/p/broken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := w.BuildProgram(t.Context(), file, tt.platform, tt.adds, &out); err == nil {
+				t.Error("it was built")
+			}
+		})
 	}
 }
 
