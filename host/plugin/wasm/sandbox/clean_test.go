@@ -86,7 +86,7 @@ func paths(t testing.TB) []Path {
 // TestEveryCallLeavesTheImage compares all memory and all globals after each of
 // many random calls.
 func TestEveryCallLeavesTheImage(t *testing.T) {
-	calls := 600
+	calls := 300
 	if testing.Short() {
 		calls = 100
 	}
