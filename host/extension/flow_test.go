@@ -446,12 +446,14 @@ func TestProvidersArePlanned(t *testing.T) {
 	if !s.keeps["worker/teams"] || s.keeps["worker/old"] || s.keeps["gone/teams"] {
 		t.Errorf("%v", s.keeps)
 	}
+	s.keeps = nil                // nothing changed: nothing is looked for
 	now = now.Add(2 * time.Hour) // an old change has no first run
 	q.list = nil
-	if err := p.Sync(t.Context()); err != nil || len(q.list) != 1 || strings.Contains(q.list[0], "first") {
+	if err := p.Sync(t.Context()); err != nil || len(q.list) != 1 || strings.Contains(q.list[0], "first") || s.keeps != nil {
 		t.Errorf("%q %v", q.list, err)
 	}
 	q.list, h.active[0].State = nil, plugin.StateDisabled
+	s.keeps, h.revision = nil, 1
 	if err := p.Sync(t.Context()); err != nil || len(q.list) != 0 || !s.keeps["worker/teams"] {
 		t.Errorf("a plugin that is switched off: %q %v %v", q.list, s.keeps, err)
 	}

@@ -57,6 +57,9 @@ type Providers struct {
 	tenants  Tenants
 	entities Entities
 	settings ScheduleSettings
+	// cleared is the revision at which each tenant's leftovers were last looked
+	// for. Sync alone touches it.
+	cleared map[host.TenantID]int64
 }
 
 // NewProviders returns Providers and registers their job with the queue.
@@ -70,7 +73,7 @@ func NewProviders(house House, all Residents, queue Queue, tenants Tenants, enti
 	if s.Now == nil {
 		s.Now = time.Now
 	}
-	p := &Providers{house: house, all: all, queue: queue, tenants: tenants, entities: entities, settings: s}
+	p := &Providers{house: house, all: all, queue: queue, tenants: tenants, entities: entities, settings: s, cleared: map[host.TenantID]int64{}}
 	queue.Register(ProviderJobKind, p.run)
 	return p
 }
@@ -137,7 +140,15 @@ func (p *Providers) sync(ctx context.Context, t host.Tenant, now time.Time) erro
 			}
 		}
 	}
-	return p.entities.Withdraw(ctx, t, func(plugin, provider string) bool { return here[[2]string{plugin, provider}] })
+	revision := p.house.Revision(t.ID)
+	if last, looked := p.cleared[t.ID]; looked && last == revision {
+		return nil
+	}
+	if err := p.entities.Withdraw(ctx, t, func(plugin, provider string) bool { return here[[2]string{plugin, provider}] }); err != nil {
+		return err
+	}
+	p.cleared[t.ID] = revision
+	return nil
 }
 
 func (p *Providers) enqueue(ctx context.Context, j job, key string, at time.Time) error {
