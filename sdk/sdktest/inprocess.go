@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	manifest "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	plugin "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	binary "github.com/callboard-dev/callboard/schemas/plugin/v2"
 	"github.com/callboard-dev/callboard/sdk"
@@ -60,6 +61,31 @@ func InProcess(p *sdk.Plugin, l Limits) Guest {
 		}
 		return out
 	}
+}
+
+// limitsOf returns the limits that a manifest names. What it leaves to the
+// portal limits nothing here.
+func limitsOf(l manifest.Limits) (out Limits, err error) {
+	if l.Timeout != "" {
+		if out.Timeout, err = time.ParseDuration(l.Timeout); err != nil {
+			return out, fmt.Errorf("limits.timeout: %w", err)
+		}
+	}
+	for _, size := range []struct {
+		text string
+		to   *int64
+	}{{l.Input, &out.Input}, {l.Output, &out.Output}, {l.HostBytes, &out.HostBytes}} {
+		if size.text == "" {
+			continue
+		}
+		n, err := parseSize(size.text)
+		if err != nil {
+			return out, fmt.Errorf("limits: %w", err)
+		}
+		*size.to = int64(n)
+	}
+	out.HostCalls = l.HostCalls
+	return out, nil
 }
 
 // replier writes results in the envelope in which a call came.

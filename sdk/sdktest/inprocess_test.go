@@ -3,6 +3,9 @@ package sdktest_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +13,7 @@ import (
 	plugin "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	binary "github.com/callboard-dev/callboard/schemas/plugin/v2"
 	"github.com/callboard-dev/callboard/sdk"
+	"github.com/callboard-dev/callboard/sdk/schedule"
 	"github.com/callboard-dev/callboard/sdk/sdktest"
 )
 
@@ -87,5 +91,33 @@ func TestInProcessEndsWithItsCaller(t *testing.T) {
 	r, err := binary.ParseResult(sdktest.InProcess(sdk.New(), sdktest.Limits{})(ctx, nil, binary.AppendCall(nil, plugin.Call{})))
 	if err != nil || r.Error == nil {
 		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+func TestNewTakesTheLimitsOfTheManifest(t *testing.T) {
+	const manifestOf = `name: acme/limited
+version: 0.1.0
+title: Limited
+description: Answers too much.
+callboard: ">=0.1.0 <1.0.0"
+runtime: wasm
+capabilities:
+  - type: schedule/v1
+    schedules: [{id: talk, every: 1h}]
+limits: %s
+`
+	talk := sdk.New(schedule.Run("talk", func(*sdk.Context, time.Time) (string, error) { return strings.Repeat("x", 2000), nil }))
+	for limits, want := range map[string]sdk.Code{
+		"{output: 1KiB}": sdk.CodeLimit,
+		"{output: 4KiB, timeout: 10s, input: 1B}": sdk.CodeLimit,
+		"{output: 4KiB, hostBytes: 1MiB}":         "",
+	} {
+		file := filepath.Join(t.TempDir(), "plugin.yaml")
+		if err := os.WriteFile(file, fmt.Appendf(nil, manifestOf, limits), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sdktest.New(t, talk, sdktest.Manifest(file)).Schedule("talk"); sdk.CodeOf(err) != want {
+			t.Errorf("%s: got %v, want %q", limits, err, want)
+		}
 	}
 }

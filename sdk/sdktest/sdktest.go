@@ -11,8 +11,8 @@
 // What the real host refuses, this one refuses too: an origin outside the
 // allow-list, a store beyond its quota, a view that is not in the manifest, a
 // status that the fragment does not declare, a tree that could not be shown.
-// What depends on isolation (memory, run time, output size) is not tried here:
-// "callboard plugin run" does that.
+// So are calls beyond the limits that the manifest names, but for memory and
+// instructions: "callboard plugin run" tries those.
 //
 // The package imports net/http and is for tests only.
 package sdktest
@@ -92,6 +92,11 @@ func New(tb TB, p *sdk.Plugin, options ...Option) *Host {
 	} else if err := h.sameOffers(p.Offers()); err != nil {
 		tb.Fatalf("sdktest: %v", err)
 	}
+	limits, err := limitsOf(h.manifest.Limits)
+	if err != nil {
+		tb.Fatalf("sdktest: %v", err)
+	}
+	h.guest = InProcess(p, limits)
 	return h
 }
 
