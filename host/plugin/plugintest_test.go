@@ -163,7 +163,7 @@ func (s *stage) makeWith(t testing.TB, data string, audit host.Auditor) *plugin.
 	t.Helper()
 	var runtime plugin.Runtime = s.script
 	if s.script == nil {
-		sandboxes, err := wasm.New(wasm.Settings{CacheDir: s.cache})
+		sandboxes, err := wasm.New(wasm.Settings{CacheDir: s.cache, Key: []byte("shared by these tests alone")})
 		if err != nil {
 			t.Fatal(err)
 		}
