@@ -188,6 +188,9 @@ func (p *Providers) run(ctx context.Context, args json.RawMessage) error {
 		}
 		give.Failed = failed
 	}
+	if in, _ := p.offer(j); in == nil {
+		return nil // uninstalled while it answered: nobody would take its entities away
+	}
 	if err := p.entities.Provide(ctx, j.Tenant, give); err != nil {
 		return fmt.Errorf("taking over what the provider %s of %s gave: %w", j.Schedule, in.Short, err)
 	}
