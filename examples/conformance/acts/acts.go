@@ -68,6 +68,7 @@ func all() map[string]act {
 		"panic":    func(*sdk.Context, Request) (any, error) { panic("the act is over") },
 		"flood":    func(_ *sdk.Context, r Request) (any, error) { return strings.Repeat("x", r.N), nil },
 		"ask":      ask,
+		"data":     data,
 		"storm":    storm,
 		"deadline": deadline,
 		"late":     late,
