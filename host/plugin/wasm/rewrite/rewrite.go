@@ -10,11 +10,12 @@
 // down before a stretch of code runs, by the number of its instructions. What
 // takes longer costs more (price, in plan.go): calls of imports 32, calls of the
 // guest's own functions by the size of their frames, bulk operations one for each
-// 16 bytes that they move, memory.grow 1,024 for each page. A stretch may hold
+// 16 bytes that they move, memory.grow 1,024 for each page. Blocks and ends cost
+// nothing: nothing runs. A stretch may hold
 // branches that skip some of it (at most stretch instructions, see plan.go), so
 // fuel is always at least the number of instructions that ran, and for most
-// programs less than twice of it. It depends on nothing but the module and what its
-// imports answer: the same call costs the same on every host.
+// programs less than twice of it. It depends on nothing but the module and what
+// its imports answer: the same call costs the same on every host.
 //
 // The code looks whether fuel is below zero at the entry of functions, at the
 // head of loops and around bulk operations. It then calls YieldName of
