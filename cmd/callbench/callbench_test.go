@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -266,12 +267,23 @@ func TestFiguresFile(t *testing.T) {
 
 func TestFiguresOf(t *testing.T) {
 	out := `goos: linux
-BenchmarkFigureX/go-2   1   5 ns/op   1.05 figure:runtime/isolated_vs_warm/go   2 pages
-BenchmarkFigureX/go-2   1   5 ns/op   1.15 figure:runtime/isolated_vs_warm/go
+BenchmarkFigureX/go-2   1   5 ns/op   1.05 figure:runtime/sdk_vs_encoding_json   2 pages
+BenchmarkFigureX/go-2   1   5 ns/op   1.15 figure:runtime/sdk_vs_encoding_json
+BenchmarkIsolated/go/order-2   1   0 ns/op   0.95 x/warm   1.5 x/warm-madvise   300 ns/warm
+BenchmarkReset/100-2   1   8200 ns/reset
+BenchmarkRunaway/c/loop-2   1   3.5 ms-late
 BenchmarkFigureY-2      1   NaNope figure:runtime/soak_lost
 PASS`
 	got := figuresOf([]byte(out))
-	if len(got) != 1 || len(got["runtime/isolated_vs_warm/go"]) != 2 || got["runtime/isolated_vs_warm/go"][1] != 1.15 {
+	for name, want := range map[string][]float64{
+		"runtime/sdk_vs_encoding_json": {1.05, 1.15}, "runtime/isolated_vs_warm/go": {0.95}, "runtime/madvise_vs_warm/go": {1.5},
+		"runtime/reset_100_pages": {8.2}, "runtime/runaway_stop/c/loop": {3.5},
+	} {
+		if !slices.Equal(got[name], want) {
+			t.Errorf("%s: got %v, want %v", name, got[name], want)
+		}
+	}
+	if len(got) != 5 {
 		t.Errorf("got %v", got)
 	}
 }
@@ -296,7 +308,7 @@ func TestMissed(t *testing.T) {
 			}
 		})
 	}
-	if goalOf("runtime/limited_vs_extism_fresh/go") != "<=0.035" || goalOf("runtime/runaway_stop/loop") != "<=10" || goalOf("http/x") != "" {
+	if goalOf("runtime/limited_vs_extism_fresh/go") != "<=0.035" || goalOf("runtime/runaway_stop/c/loop") != "<=10" || goalOf("http/x") != "" {
 		t.Error("a family's goal is not that of its members")
 	}
 }

@@ -31,7 +31,7 @@ type options struct {
 	callboard, plugins, hello string
 	out, only                 string
 	duration, idle            time.Duration
-	connections, rounds       int
+	connections, rounds, soak int
 	peer                      string
 	peerPID                   int
 }
@@ -85,6 +85,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.DurationVar(&o.idle, "idle", 30*time.Second, "how long the portal rests before its memory is read")
 	flags.IntVar(&o.connections, "connections", 16, "connections of the load")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds of load; the median counts")
+	flags.IntVar(&o.soak, "soak", 1_000_000, "calls of the soak of sandboxes")
 	flags.StringVar(&o.peer, "peer", "", "URL of a Backstage backend to measure beside (token in PEER_TOKEN)")
 	flags.IntVar(&o.peerPID, "peer-pid", 0, "process of the peer, for its memory")
 	if err := flags.Parse(args); err != nil {
