@@ -206,10 +206,11 @@ func (c *call) outOfMemory() error {
 
 // look ends the call with a panic once its time is over or it was given up.
 func (c *call) look() {
-	if now := time.Now(); !c.deadline.IsZero() && !now.Before(c.deadline) {
+	now, err := time.Now(), c.ctx.Err()
+	switch {
+	case !c.deadline.IsZero() && !now.Before(c.deadline), errors.Is(err, context.DeadlineExceeded):
 		panic(&kernel.Fault{Kind: kernel.Deadline, Limit: int64(c.deadline.Sub(c.begin)), Used: int64(now.Sub(c.begin))})
-	}
-	if c.ctx.Err() != nil {
+	case err != nil:
 		panic(&kernel.Fault{Kind: kernel.Cancelled})
 	}
 }
