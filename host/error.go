@@ -38,7 +38,7 @@ const (
 	CodePluginNotReady Code = "plugin-not-ready" // configuration or a secret is missing
 	// CodePluginUnsupported: the plugin does not implement what it was asked.
 	CodePluginUnsupported Code = "plugin-not-implemented"
-	CodeNotGranted     Code = "plugin-not-granted"
+	CodeNotGranted        Code = "plugin-not-granted"
 )
 
 // statuses maps each code to its HTTP status.

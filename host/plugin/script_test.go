@@ -2,7 +2,6 @@ package plugin_test
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -39,14 +38,6 @@ func echo(_ context.Context, w plugin.Work) (plugin.Outcome, error) {
 // crash is a guest that traps.
 func crash(context.Context, plugin.Work) (plugin.Outcome, error) {
 	return plugin.Outcome{Usage: plugin.Usage{Fuel: 7}}, host.Errorf(host.CodePluginTrap, "the plugin crashed")
-}
-
-// say makes an act of an answer.
-func say(body any) act {
-	raw, _ := json.Marshal(body) // tests give what marshals
-	return func(context.Context, plugin.Work) (plugin.Outcome, error) {
-		return plugin.Outcome{Result: pluginv1.Result{Body: raw}}, nil
-	}
 }
 
 func (s *script) set(do act) {
