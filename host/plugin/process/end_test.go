@@ -128,6 +128,25 @@ func TestCloseEndsACallThatDoesNotEnd(t *testing.T) {
 	}
 }
 
+func TestCloseDoesNotWaitForAProcessThatNeverBegins(t *testing.T) {
+	s := openCode(t, runtimetest.Rogue(t, "hang"), func(s *Settings) { s.StartTimeout = 15 * time.Second })
+	go func() {
+		_, _ = s.module.Call(context.Background(), work("acme", request{}, runtimetest.Limits(), nil))
+	}()
+	k := s.runtime.keeper
+	eventually(t, "it is being started", func() bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return k.running == 1
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	begin := time.Now()
+	if err := s.runtime.Close(ctx); host.CodeOf(err) != host.CodeUnavailable || time.Since(begin) > 10*time.Second {
+		t.Errorf("after %s: %v", time.Since(begin), err)
+	}
+}
+
 // TestTheHostsEndEndsItsProcesses runs a host in a process of its own and
 // kills it.
 func TestTheHostsEndEndsItsProcesses(t *testing.T) {

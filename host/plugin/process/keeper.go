@@ -30,6 +30,7 @@ type keeper struct {
 	running int
 	lacking []string
 	closed  bool
+	cleared bool
 	alive   sync.WaitGroup // watchers and starts
 }
 
@@ -393,9 +394,7 @@ func (k *keeper) forget(digest string) {
 // killed.
 func (k *keeper) close(ctx context.Context) error {
 	k.mu.Lock()
-	first := !k.closed
 	k.closed = true
-	root := k.root
 	var all []*guest
 	for _, s := range k.slots {
 		if s.guest != nil {
@@ -409,13 +408,47 @@ func (k *keeper) close(ctx context.Context) error {
 			g.runner.kill()
 		}
 	}
-	k.alive.Wait()
-	if !first {
+	if !k.empty(ctx) {
+		return busy(0, "a process of a plugin was still being started when the time to stop was over")
+	}
+	return k.clear()
+}
+
+// clear frees what the keeper holds, once; nothing is alive.
+func (k *keeper) clear() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cleared {
 		return nil
 	}
+	k.cleared = true
 	k.stop()
-	if root == "" {
+	if k.root == "" {
 		return nil
 	}
-	return errors.Join(os.RemoveAll(root), k.lock.Close())
+	return errors.Join(os.RemoveAll(k.root), k.lock.Close())
+}
+
+// lastWait is how long close waits beyond its time for what it has killed.
+const lastWait = 2 * time.Second
+
+// empty waits until nothing is alive. What is not when the time is over ends
+// with the host.
+func (k *keeper) empty(ctx context.Context) bool {
+	done := make(chan struct{})
+	go func() {
+		k.alive.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+		return true
+	case <-time.After(lastWait):
+		return false
+	}
 }

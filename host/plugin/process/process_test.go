@@ -58,7 +58,7 @@ func openCode(t testing.TB, code []byte, set func(*Settings)) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := r.Close(ctx); err != nil {
 			t.Errorf("closing the runtime: %v", err)
