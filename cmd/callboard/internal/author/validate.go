@@ -14,23 +14,60 @@ import (
 
 // newValidateCommand returns "plugin validate".
 func newValidateCommand(s Settings) *cobra.Command {
+	var against string
 	cmd := &cobra.Command{
-		Use:   "validate [DIR|FILE]",
+		Use:   "validate [DIR|FILE] [--against RELEASE]",
 		Short: "Check a plugin's manifest and code as the host will",
 		Long: "Checks plugin.yaml in DIR (the current folder if none), or a packaged file, against the published schema and\n" +
-			"the host's own rules, the OpenAPI fragment, and the guest if it is built. Problems name file and line.",
-		Example: "  callboard plugin validate\n  callboard plugin validate board.tar --output json",
-		Args:    cobra.MaximumNArgs(1),
+			"the host's own rules, the OpenAPI fragment, and the guest if it is built. Problems name file and line.\n\n" +
+			"With --against an earlier release (a folder or a packaged file) it is an error to break what that promised, such\n" +
+			"as an operation, a view or a setting, unless the version says so: by a higher major version, or a higher minor\n" +
+			"version below 1.0.",
+		Example: "  callboard plugin validate\n  callboard plugin validate board.tar --output json\n" +
+			"  callboard plugin validate --against board-1.4.0.tar",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v, err := s.validate(cmd, s.folder(args))
 			if err != nil {
 				return err
 			}
+			if against != "" {
+				if err := s.compare(s.path(against), s.folder(args)); err != nil {
+					return err
+				}
+			}
 			return s.report(cmd, v, v.text())
 		},
 	}
+	cmd.Flags().StringVar(&against, "against", "", "an earlier release that this one must not break: a folder or packaged file")
 	outputFlag(cmd)
 	return cmd
+}
+
+// compare checks a release against an earlier one.
+func (s Settings) compare(earlier, path string) error {
+	before, err := manifestAt(earlier)
+	if err != nil {
+		return err
+	}
+	now, err := manifestAt(path)
+	if err != nil {
+		return err
+	}
+	return compatible(before, now)
+}
+
+// manifestAt reads the manifest of a folder, whose code need not be there, or
+// of a packaged file.
+func manifestAt(path string) (*manifestv1.Manifest, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return manifest.Peek(path)
+	}
+	bundle, err := manifest.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return bundle.Manifest, nil
 }
 
 // valid is what "plugin validate" reports of a plugin that is right.
