@@ -221,6 +221,7 @@ func (h *House) DropTenant(ctx context.Context, t host.TenantID) error {
 	if err != nil {
 		return err
 	}
+	h.shelf.Forget(t)
 	if err := h.reload(ctx, t); err != nil {
 		return err
 	}

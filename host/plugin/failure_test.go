@@ -2,6 +2,7 @@ package plugin_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,7 +12,9 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin"
 	"github.com/callboard-dev/callboard/host/plugin/breaker"
 	"github.com/callboard-dev/callboard/host/plugin/ledger"
+	"github.com/callboard-dev/callboard/host/store/storetest"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 )
 
 // board installs a release of the scripted plugin.
@@ -354,5 +357,80 @@ func TestTheLedgerHoldsWhatWasCalled(t *testing.T) {
 	r, err := s.house.Usage(t.Context(), s.admin(), "board", ledger.Query{})
 	if err != nil || r.Total.Calls != 60 || r.Total.Errors != 15 || r.Total.ByCode[host.CodePluginTrap] != 15 || r.Total.Fuel != 45*100+15*7 || r.Total.Input != 450 {
 		t.Errorf("got %+v, %v", r.Total, err)
+	}
+}
+
+// TestEvidence: what calls really reached stands beside the grants, and what
+// was never used can be taken away.
+func TestEvidence(t *testing.T) {
+	s := newScripted(t, nil)
+	s.board(t, "1.0.0", kvPermission+"  - {type: catalog/v1, reason: Reads what there is.}\n")
+	s.script.set(func(ctx context.Context, w plugin.Work) (plugin.Outcome, error) {
+		if r := w.World.Host(ctx, pluginv1.HostCall{Service: "kv/v1", Method: "get", Body: json.RawMessage(`{"key":"a"}`)}); r.Error != nil {
+			return plugin.Outcome{}, r.Error
+		}
+		return echo(ctx, w)
+	})
+	if _, err := s.ask(t, "view/v1", 1); err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.house.Evidence(t.Context(), s.admin(), "board")
+	if err != nil || len(found) != 2 || !found[0].Used || found[0].Uses[0].Count != 1 || found[1].Used {
+		t.Fatalf("got %+v, %v", found, err)
+	}
+	in, err := s.house.Narrow(t.Context(), s.admin(), "board")
+	if err != nil || len(in.Grants) != 1 || in.Grants[0].Type != "kv/v1" {
+		t.Errorf("got %+v, %v", in.Grants, err)
+	}
+	if _, err := s.house.Evidence(t.Context(), s.admin(), "nothing"); host.CodeOf(err) != host.CodeNotFound {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestAFloodWaitsBehindItself: while one tenant keeps its share of a release
+// busy, another tenant's call runs at once; the flood's calls beyond the queue
+// are refused with a time.
+func TestAFloodWaitsBehindItself(t *testing.T) {
+	s := newScripted(t, func(set *plugin.Settings) { set.Default.Concurrency, set.Slots, set.Wait = 2, 3, time.Hour })
+	s.board(t, "1.0.0", "")
+	open := make(chan struct{})
+	s.script.set(func(ctx context.Context, w plugin.Work) (plugin.Outcome, error) {
+		<-open
+		return echo(ctx, w)
+	})
+	const flood = 20 // 2 run, 12 wait
+	ended := make(chan error, flood)
+	for range flood {
+		go func() { ended <- s.house.Call(context.Background(), s.admin(), "board", "view/v1", "render", 1, nil) }()
+	}
+	for range flood - 2 - 12 {
+		if err := <-ended; host.CodeOf(err) != host.CodeUnavailable || host.AsError(err).RetryAfter < time.Second {
+			t.Errorf("a call that found no room: %v", err)
+		}
+	}
+	calm := host.NewCaller(storetest.Tenant(t, s.db), host.Principal{Kind: host.KindUser, ID: "u9", Name: "eve@example.com", Role: host.RoleAdmin})
+	if _, err := s.house.Install(t.Context(), calm, folder(t, fmt.Sprintf(scriptYAML, "1.0.0"), []byte("1.0.0")), plugin.InstallOptions{AcceptAll: true, Enable: true}); err != nil {
+		t.Fatal(err)
+	}
+	s.script.set(echo) // those that run are held by what they began with
+	if err := s.house.Call(t.Context(), calm, "board", "view/v1", "render", 1, nil); err != nil {
+		t.Errorf("another tenant's call: %v", err)
+	}
+	close(open)
+	for range 2 + 12 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestSecretOfAnInstance(t *testing.T) {
+	s := newScripted(t, nil)
+	s.board(t, "1.0.0", "")
+	if got, err := s.house.Secret(t.Context(), s.tenant.ID, "board", "none"); err != nil || got != "" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := s.house.Secret(t.Context(), s.tenant.ID, "nothing", "none"); host.CodeOf(err) != host.CodeNotFound {
+		t.Errorf("got %v", err)
 	}
 }

@@ -190,10 +190,7 @@ func (h *House) seen(ctx context.Context, c host.Caller, name string) (*entry, e
 
 // probation is how long after an upgrade a plugin that fails goes back to the
 // release before by itself, and burnt how often it may have to rest before.
-const (
-	probation = time.Hour
-	burnt     = 2
-)
+const probation, burnt = time.Hour, 2
 
 // halted is what callers of an instance are told that was stopped.
 func halted(e *entry) error {
