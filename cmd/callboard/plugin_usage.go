@@ -314,7 +314,7 @@ func newPluginPinCommand() *cobra.Command {
 		func(ctx context.Context, cmd *cobra.Command, args []string, c *client) error {
 			name, digest, _ := strings.Cut(args[0], "@")
 			if digest != "" && !strings.HasPrefix(digest, "sha256:") {
-				return usageError{fmt.Errorf("%q is not a digest, which begins with sha256:", digest)}
+				return usageError{fmt.Errorf("the digest %q does not begin with sha256", digest)}
 			}
 			var p pluginItem
 			body := map[string]any{"pinned": !off, "digest": digest}

@@ -53,7 +53,7 @@ func TestRender(t *testing.T) {
 // TestTenantTables keeps the number of tables per tenant in its budget, as
 // PostgreSQL pays for each of them in each connection.
 func TestTenantTables(t *testing.T) {
-	const budget = 12
+	const budget = 16
 	steps, err := loadSteps(migrations.Files, "tenant", driver.Postgres)
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,9 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-type echo struct{ goplugin.NetRPCUnsupportedPlugin }
+type echo struct {
+	goplugin.NetRPCUnsupportedPlugin
+}
 
 // GRPCServer registers the one method.
 func (echo) GRPCServer(_ *goplugin.GRPCBroker, s *grpc.Server) error {
