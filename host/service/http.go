@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -392,15 +393,19 @@ func unreachable(origin string, err error) error {
 }
 
 // cacheKey names what is asked; it is empty where the answer is not cached.
-// The instance's revision is part of it: other settings, other answers.
+// The instance's revision is part of it: other settings, other answers. So is
+// each header of the guest, as an answer may vary with any of them; only the
+// wish to ask anew names no other answer.
 func (e *exchange) cacheKey(in *httpv1.Request, u *url.URL, header http.Header) string {
 	if in.Method != "" && in.Method != http.MethodGet || len(in.Body) > 0 || header.Get("If-None-Match") != "" || header.Get("If-Modified-Since") != "" || header.Get("Range") != "" {
 		return ""
 	}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%s\n%d\n%s\n", e.session.Instance.Tenant, e.session.Instance.ID, e.session.Instance.Revision, u)
-	for _, name := range []string{"Accept", "Accept-Language", "X-Github-Api-Version"} {
-		fmt.Fprintf(sum, "%s\n", strings.Join(header.Values(name), ","))
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		if name != "Cache-Control" || header.Get(name) != "no-cache" {
+			fmt.Fprintf(sum, "%s%q\n", name, header[name])
+		}
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }
@@ -428,9 +433,13 @@ func (e *exchange) keep(key string, old *cached, resp *http.Response, raw []byte
 		for name, values := range header {
 			merged[name] = values
 		}
-		_, until := freshness(merged, now)
+		ok, until := freshness(merged, now)
 		renewed := &cached{instance: old.instance, key: key, status: old.status, header: merged, body: old.body, stored: now, fresh: until}
-		e.http.cache.put(renewed)
+		if ok {
+			e.http.cache.put(renewed)
+		} else {
+			e.http.cache.remove(key)
+		}
 		return e.fromCache(renewed, now)
 	}
 	if key != "" && resp.StatusCode == http.StatusOK {

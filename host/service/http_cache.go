@@ -81,6 +81,13 @@ func (c *answerCache) put(a *cached) {
 	c.sum += size
 }
 
+// remove forgets an answer that may no longer be kept.
+func (c *answerCache) remove(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop(c.byKey[key])
+}
+
 // drop removes an entry; c.mu is held.
 func (c *answerCache) drop(e *list.Element) {
 	if e == nil {
@@ -110,7 +117,7 @@ func directives(h http.Header) map[string]string {
 // without asking.
 func freshness(h http.Header, now time.Time) (keep bool, until time.Time) {
 	d := directives(h)
-	if _, no := d["no-store"]; no || strings.Contains(h.Get("Vary"), "*") {
+	if _, no := d["no-store"]; no || strings.Contains(strings.Join(h.Values("Vary"), ","), "*") {
 		return false, now
 	}
 	if seconds, err := strconv.Atoi(d["max-age"]); err == nil && seconds > 0 {
