@@ -48,8 +48,9 @@ type Config struct {
 	// WASMPath is how sandboxes of plugins are made: auto, or one of the paths of
 	// host/plugin/wasm.
 	WASMPath string
-	// ProcessPlugins are the plugins of the runtime process that tenants'
-	// admins may install, "*" for all; none if empty.
+	// ProcessPlugins are the releases of the runtime process that tenants'
+	// admins may install, "namespace/name@sha256:..."; none if empty. In
+	// development a name, or "*" for all, is enough.
 	ProcessPlugins []string
 	// Bundled is the directory of the plugins that come with the host.
 	Bundled string

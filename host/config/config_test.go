@@ -262,6 +262,8 @@ func TestProcessPlugins(t *testing.T) {
 		{"None", "", nil, true},
 		{"Names", "acme/heavy, acme/big", []string{"acme/heavy", "acme/big"}, true},
 		{"All", "*", []string{"*"}, true},
+		{"Release", "acme/heavy@sha256:" + strings.Repeat("a", 64), []string{"acme/heavy@sha256:" + strings.Repeat("a", 64)}, true},
+		{"HalfADigest", "acme/heavy@sha256:ab", nil, false},
 		{"NoNamespace", "heavy", nil, false},
 		{"PartOfAll", "acme/*", nil, false},
 	} {

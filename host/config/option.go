@@ -46,7 +46,7 @@ func options() []option {
 		{name: "trusted-proxies", usage: "addresses or ranges (10.0.0.0/8) of proxies in front, with commas between; only their X-Forwarded-For and X-Forwarded-Proto are believed", set: proxies},
 		{name: "bundled", usage: "directory of the plugins that come with the host", set: text(func(c *Config) *string { return &c.Bundled })},
 		{name: "wasm-path", def: "auto", usage: "how plugin sandboxes are made clean: auto, page-scan, pagemap, madvise or fresh", set: oneOf(func(c *Config) *string { return &c.WASMPath }, "auto", "page-scan", "pagemap", "madvise", "fresh")},
-		{name: "process-plugins", usage: "plugins that run as processes of their own (namespace/name with commas between, or *) and may be installed by tenants' admins; others by operators alone", set: processPlugins},
+		{name: "process-plugins", usage: "releases that run as processes of their own and may be installed by tenants' admins: namespace/name@sha256:... with commas between; in development a name, or *, is enough", set: processPlugins},
 		{name: "plugins-limits", usage: "what a call of a plugin may use where nobody says, as name=value with commas: timeout, memory, input, output, fuel, hostCalls, hostBytes, logRate, concurrency", set: pairs(func(c *Config) *manifestv1.Limits { return &c.PluginLimits })},
 		{name: "plugins-ceiling", usage: "what a call of a plugin may use at most, whatever its manifest and admins ask for; as plugins-limits", set: pairs(func(c *Config) *manifestv1.Limits { return &c.PluginCeiling })},
 		{name: "plugins-quota", usage: "what a tenant may use of any plugin: callsPerMinute=N,fuelPerDay=N", set: pairs(func(c *Config) *PluginQuota { return &c.PluginQuota })},
@@ -168,13 +168,14 @@ func domain(c *Config, v string) error {
 }
 
 // proxies reads addresses and ranges with commas or spaces between them.
-// pluginName is "namespace/name", or the star for all.
-var pluginName = regexp.MustCompile(`^(\*|[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*)$`)
+// pluginName is "namespace/name", with the digest of one release, or the star
+// for all.
+var pluginName = regexp.MustCompile(`^(\*|[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*(@sha256:[0-9a-f]{64})?)$`)
 
 func processPlugins(c *Config, v string) error {
 	for _, name := range strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' }) {
 		if !pluginName.MatchString(name) {
-			return fmt.Errorf("%q is not the name of a plugin, namespace/name, or *", name)
+			return fmt.Errorf("%q is not a release, namespace/name@sha256:...", name)
 		}
 		c.ProcessPlugins = append(c.ProcessPlugins, name)
 	}

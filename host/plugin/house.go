@@ -40,9 +40,10 @@ type Settings struct {
 	// Without it only system callers may: a path read for a tenant's admin
 	// would show them the host's files.
 	LocalPaths bool
-	// ProcessPlugins are the names of plugins of the runtime process, or "*",
-	// that a tenant's admins may install. Without them only system callers
-	// may: a process is trusted more than a sandbox.
+	// ProcessPlugins are the releases of the runtime process that a tenant's
+	// admins may install, "namespace/name@sha256:..."; a name without a digest,
+	// or "*", counts with LocalPaths alone. Others only system callers install:
+	// a process is trusted more than a sandbox.
 	ProcessPlugins []string
 	// Reserved are operation ids that plugins may not use: the core's own.
 	Reserved []string

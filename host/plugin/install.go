@@ -113,21 +113,22 @@ func (h *House) read(c host.Caller, src Source) (*manifest.Bundle, error) {
 		return nil, host.Errorf(host.CodeInvalid, "this host has no runtime %q", b.Manifest.Runtime).
 			WithHint("build the plugin with runtime: wasm")
 	}
-	if err := h.trusted(c, b.Manifest); err != nil {
-		return nil, err
-	}
 	return b, runtime.Check(b.Code)
 }
 
-// trusted refuses plugins that run outside of a sandbox to all but operators
-// and those whom Settings.ProcessPlugins names.
-func (h *House) trusted(c host.Caller, m *manifestv1.Manifest) error {
-	allowed := func(name string) bool { return name == "*" || name == m.Name }
+// trusted refuses plugins that run outside of a sandbox to all but operators.
+// What an operator allows is one release, by its digest: a name alone is
+// anybody's who writes it into a manifest.
+func (h *House) trusted(c host.Caller, b *manifest.Bundle) error {
+	m := b.Manifest
+	allowed := func(entry string) bool {
+		return entry == m.Name+"@"+b.Digest || h.settings.LocalPaths && (entry == "*" || entry == m.Name)
+	}
 	if m.Runtime != manifestv1.RuntimeProcess || c.Principal().Kind == host.KindSystem || slices.ContainsFunc(h.settings.ProcessPlugins, allowed) {
 		return nil
 	}
-	return host.Errorf(host.CodeForbidden, "%s runs as a process of its own, and only operators install such plugins", m.Name).
-		WithHint("the operator can allow it: callboard serve --process-plugins %s", m.Name)
+	return host.Errorf(host.CodeForbidden, "%s %s runs as a process of its own, and only operators install such plugins", m.Name, m.Version).
+		WithHint("the operator can allow this release: callboard serve --process-plugins %s@%s", m.Name, b.Digest)
 }
 
 // Install installs a release for the caller's tenant. It returns as soon as
@@ -139,6 +140,9 @@ func (h *House) Install(ctx context.Context, c host.Caller, src Source, o Instal
 	}
 	b, err := h.read(c, src)
 	if err != nil {
+		return Instance{}, err
+	}
+	if err := h.trusted(c, b); err != nil {
 		return Instance{}, err
 	}
 	if err := h.manage(ctx, c, b.Manifest.Name); err != nil {

@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	"github.com/callboard-dev/callboard/host/plugin/process"
 	"github.com/callboard-dev/callboard/host/plugin/runtimetest"
+	"github.com/callboard-dev/callboard/host/store"
 	"github.com/callboard-dev/callboard/host/store/storetest"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 )
@@ -74,28 +76,17 @@ func TestAHouseWithProcesses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	begin := func(allowed ...string) *plugin.House {
+	begin := func(db *store.DB, development bool, allowed ...string) *plugin.House {
 		h, err := plugin.New(db, map[string]plugin.Runtime{manifestv1.RuntimeProcess: r}, nil, open{}, open{}, open{}, plugin.Settings{
-			DataDir: t.TempDir(), LocalPaths: true, Poll: 20 * time.Millisecond, ProcessPlugins: allowed,
+			DataDir: t.TempDir(), LocalPaths: development, Poll: 20 * time.Millisecond, ProcessPlugins: allowed,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return h
 	}
-	t.Run("lets nobody but operators install it", func(t *testing.T) {
-		h := begin("acme/other")
-		_, err := h.Install(t.Context(), admin, src, plugin.InstallOptions{Enable: true})
-		if host.CodeOf(err) != host.CodeForbidden || !strings.Contains(err.Error(), "--process-plugins acme/heavy") {
-			t.Errorf("got %v", err)
-		}
-		for _, name := range []string{"acme/heavy", "*"} {
-			if _, err := begin(name).Inspect(t.Context(), admin, src); err != nil {
-				t.Errorf("where %q may be installed: %v", name, err)
-			}
-		}
-	})
-	h = begin()
+	t.Run("lets nobody but operators install it", func(t *testing.T) { letsIn(t, begin, src) })
+	h = begin(db, true)
 	if err := h.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -190,5 +181,47 @@ func until(t *testing.T, what string, holds func() bool) {
 		case <-late:
 			t.Fatalf("still not so after 30 s: %s", what)
 		}
+	}
+}
+
+// letsIn tries who may install a process plugin, and by which words of the
+// operator: a release by its digest, in development by its name too.
+func letsIn(t *testing.T, begin func(db *store.DB, development bool, allowed ...string) *plugin.House, src plugin.Source) {
+	var pack bytes.Buffer
+	digest, err := manifest.WritePackage(src.Path, &pack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		allowed     string
+		development bool
+		in          bool
+	}{
+		"AnotherName":        {"acme/other", true, false},
+		"NameInDevelopment":  {"acme/heavy", true, true},
+		"AllInDevelopment":   {"*", true, true},
+		"Name":               {"acme/heavy", false, false},
+		"All":                {"*", false, false},
+		"Release":            {"acme/heavy@" + digest, false, true},
+		"ReleaseOfAnother":   {"acme/other@" + digest, false, false},
+		"AnotherRelease":     {"acme/heavy@sha256:" + strings.Repeat("a", 64), false, false},
+		"NobodySaidAnything": {"", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := storetest.SQLite(t)
+			admin := host.NewCaller(storetest.Tenant(t, db), host.Principal{Kind: host.KindUser, ID: "u1", Role: host.RoleAdmin})
+			h := begin(db, c.development, c.allowed)
+			upload := plugin.Source{Upload: pack.Bytes()}
+			if _, err := h.Inspect(t.Context(), admin, upload); err != nil {
+				t.Errorf("looking at it: %v", err)
+			}
+			_, err := h.Install(t.Context(), admin, upload, plugin.InstallOptions{})
+			if c.in && err != nil {
+				t.Errorf("got %v", err)
+			}
+			if !c.in && (host.CodeOf(err) != host.CodeForbidden || !strings.Contains(err.Error(), "--process-plugins acme/heavy@"+digest)) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
