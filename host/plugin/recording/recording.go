@@ -21,6 +21,7 @@ import (
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 )
 
@@ -59,8 +60,9 @@ type Recording struct {
 	// Redacted counts the places where something was replaced.
 	Redacted int `json:"redacted,omitempty"`
 	// Code is the guest's code, gzipped. Exported files have it, so that a
-	// replay needs nothing else.
-	Code []byte `json:"code,omitempty"`
+	// replay needs nothing else. CodeDigest names it.
+	Code       []byte `json:"code,omitempty"`
+	CodeDigest string `json:"codeDigest,omitempty"`
 }
 
 // Exchange is one call of a host service and its answer.
@@ -128,6 +130,9 @@ func (r *Recording) Module() ([]byte, error) {
 	if len(code) > maxFile {
 		return nil, broken("its code has more than %d bytes", maxFile)
 	}
+	if digest := manifest.DigestOf(code); digest != r.CodeDigest {
+		return nil, broken("its code is %s, it says %.80q", digest, r.CodeDigest)
+	}
 	return code, nil
 }
 
@@ -141,7 +146,7 @@ func (r *Recording) Attach(code []byte) error {
 	if err := z.Close(); err != nil {
 		return fmt.Errorf("packing the code: %w", err)
 	}
-	r.Code = b.Bytes()
+	r.Code, r.CodeDigest = b.Bytes(), manifest.DigestOf(code)
 	return nil
 }
 
@@ -190,6 +195,7 @@ const (
 	maxMemory  = 1 << 30
 	maxFuel    = 1 << 40
 	maxCount   = 1 << 20
+	maxABI     = 2
 )
 
 func (r *Recording) check() error {
@@ -197,6 +203,8 @@ func (r *Recording) check() error {
 	switch {
 	case r.Plugin == "" || r.Call.Capability == "" || r.Call.Method == "":
 		return broken("it does not say which plugin, capability and method were called")
+	case r.Call.ABI < 0 || r.Call.ABI > maxABI:
+		return broken("its call is of ABI %d, this host knows up to %d", r.Call.ABI, maxABI)
 	case l.TimeoutMillis <= 0 || l.TimeoutMillis > maxTimeout.Milliseconds():
 		return broken("limits.timeoutMillis must be between 1 and %d", maxTimeout.Milliseconds())
 	case l.Memory <= 0 || l.Memory > maxMemory || l.Output <= 0 || l.Output > maxMemory || l.Input <= 0 || l.Input > maxMemory:

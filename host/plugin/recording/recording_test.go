@@ -208,6 +208,10 @@ func TestAttach(t *testing.T) {
 	if err != nil || !bytes.Equal(got, code) {
 		t.Errorf("got %d bytes, %v", len(got), err)
 	}
+	r.CodeDigest = "sha256:other"
+	if _, err := r.Module(); host.CodeOf(err) != host.CodeInvalid || !strings.Contains(err.Error(), "sha256:other") {
+		t.Errorf("code that is not what the recording says: %v", err)
+	}
 	r.Code = []byte("no gzip")
 	if _, err := r.Module(); host.CodeOf(err) != host.CodeInvalid {
 		t.Errorf("got %v", err)
@@ -223,6 +227,7 @@ func TestRead(t *testing.T) {
 		"NoMethod":       {`"handle"`, `""`, "method"},
 		"HugeMemory":     {`"memory":1024`, `"memory":99999999999999`, "memory"},
 		"EndlessTimeout": {`"timeoutMillis":1000`, `"timeoutMillis":99999999`, "timeoutMillis"},
+		"AnotherABI":     {`"abi":1`, `"abi":99`, "ABI 99"},
 		"NegativeFuel":   {`"fuel":0}`, `"fuel":-1}`, "fuel"},
 		"NotJSON":        {`"result":{}`, `"result":{`, "line 2"},
 	} {

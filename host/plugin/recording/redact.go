@@ -83,7 +83,10 @@ var shapes = regexp.MustCompile(strings.Join([]string{
 	`\beyJ[A-Za-z0-9_-]{6,}\.eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*`, `\bAIza[A-Za-z0-9_-]{30,}`, `\bya29\.[A-Za-z0-9_-]{10,}`,
 	`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)`,
 	`://[^/\s:@"]+:[^/\s@"]+@`,
-	`(?i)[?&;](?:access_token|token|api_?key|key|secret|signature|sig|password|code)=[^&\s"#]+`,
+	// NAME=VALUE and NAME: VALUE in queries, forms and text, where the name says
+	// it: access_token, X-Amz-Signature, client_secret, password.
+	`(?i)[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|signature|api[_-]?key|access[_-]?key|private[_-]?key|credential|session[_-]?id)[\w.-]*["']?\s*[=:]\s*["']?[^&\s"'#,;}]+`,
+	`(?i)[?&;](?:key|sig|code|pwd)=[^&\s"#]+`,
 }, "|"))
 
 const star = '*'
@@ -113,7 +116,13 @@ func (d *redactor) text(s string) string {
 		case strings.HasPrefix(hit, "-----BEGIN"):
 			return d.stars(hit)
 		}
-		if i := strings.IndexAny(hit, " =\t"); i > 0 {
+		if i := strings.IndexAny(hit, "=:"); i > 0 {
+			name := strings.Trim(hit[:i], `"' `)
+			if innocent.MatchString(strings.ReplaceAll(name, "_", "-")) {
+				return hit
+			}
+			keep = i + 1 + len(hit[i+1:]) - len(strings.TrimLeft(hit[i+1:], `"' `))
+		} else if i := strings.IndexAny(hit, " \t"); i > 0 {
 			keep = i + 1
 		}
 		if strings.Trim(hit[keep:], string(star)) == "" {
@@ -206,13 +215,16 @@ func (d *redactor) nested(s string) string {
 	if trimmed := strings.TrimSpace(s); len(trimmed) > 1 && (trimmed[0] == '{' || trimmed[0] == '[') && json.Valid([]byte(s)) {
 		return string(d.body(json.RawMessage(s)))
 	}
-	if len(s) >= 16 && len(s)%4 == 0 {
-		if raw, err := base64.StdEncoding.DecodeString(s); err == nil && utf8.Valid(raw) {
-			before := d.count
-			if inner := d.nested(string(raw)); d.count > before {
-				return base64.StdEncoding.EncodeToString([]byte(inner))
-			}
+	for _, form := range [...]*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding, base64.RawURLEncoding} {
+		raw, err := form.DecodeString(s)
+		if len(s) < 16 || err != nil || !utf8.Valid(raw) {
+			continue
 		}
+		before := d.count
+		if inner := d.nested(string(raw)); d.count > before {
+			return form.EncodeToString([]byte(inner))
+		}
+		break
 	}
 	return d.text(s)
 }

@@ -31,6 +31,13 @@ func TestRedact(t *testing.T) {
 		{"TokenInURL", `{"x":"https://example.com/a?access_token=zzzzz&b=1"}`, "zzzzz"},
 		{"JSONInText", `{"x":"{\"client_secret\":\"inside\"}"}`, "inside"},
 		{"JSONInBase64", `{"body":"` + inner + `"}`, inner},
+		{"PrefixedNameInURL", `{"x":"https://e.example/?private_token=zz1zz&b=1"}`, "zz1zz"},
+		{"SignedURL", `{"x":"https://e.example/?a=1&X-Amz-Signature=zz2zz&X-Amz-Date=3"}`, "zz2zz"},
+		{"Form", `{"x":"grant_type=client_credentials&client_secret=zz3zz&scope=a"}`, "zz3zz"},
+		{"FormBegins", `{"x":"password=zz4zz&user=me"}`, "zz4zz"},
+		{"Text", `{"x":"his password: zz5zz, he says"}`, "zz5zz"},
+		{"QuotedText", `{"x":"token = 'zz6zz'"}`, "zz6zz"},
+		{"UnpaddedBase64", `{"x":"` + base64.RawURLEncoding.EncodeToString([]byte(`{"api_key":"deep-12"}?`)) + `"}`, base64.RawURLEncoding.EncodeToString([]byte(`{"api_key":"deep-12"}?`))},
 		{"NotJSON", `Bearer abcdefghijkl`, "abcdefghijkl"},
 	}
 	for _, c := range cases {
@@ -56,7 +63,7 @@ func TestRedact(t *testing.T) {
 		})
 	}
 	t.Run("InnocentStays", func(t *testing.T) {
-		body := `{"nextToken":"page-2","tokenCount":5,"text":"a plain sentence","n":1.50,"big":12345678901234567890}`
+		body := `{"nextToken":"page-2","tokenCount":5,"text":"a plain sentence about tokens and secrets","url":"https://e.example/?next_token=page2&tokenCount=7","n":1.50,"big":12345678901234567890}`
 		r := &Recording{Call: pluginv1.Call{Body: json.RawMessage(body)}}
 		if n := r.Redact([]string{"x", ""}); n != 0 || string(r.Call.Body) != body {
 			t.Errorf("%d places: %s", n, r.Call.Body)
