@@ -173,7 +173,9 @@ func (m *Server) newServer() *mcp.Server {
 	s := mcp.NewServer(&mcp.Implementation{Name: "callboard", Title: "Callboard", Version: m.s.Version}, &mcp.ServerOptions{
 		Instructions: "Tools are the operations of a developer portal: its catalog of services and owners, and what its plugins know of them. " +
 			"Start with listEntities to find an entity. Answers are JSON; lists page with the parameter cursor.",
-		Logger: m.s.Log, PageSize: 200, KeepAlive: time.Minute, KeepAliveFailureThreshold: 3,
+		// No pings: a client need not keep the stream open on which they would
+		// come. Sessions end when nobody asks for a while (Settings.Idle).
+		Logger: m.s.Log, PageSize: 200,
 		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{ListChanged: true}},
 	})
 	s.AddReceivingMiddleware(onlyTheirs)
