@@ -387,6 +387,31 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
+// TestRefusedCallsAreNoEvidence: a service that refused every call was not
+// used, so that its grant is taken away.
+func TestRefusedCallsAreNoEvidence(t *testing.T) {
+	s := newScripted(t, nil)
+	s.board(t, "1.0.0", kvPermission)
+	s.script.set(func(ctx context.Context, w plugin.Work) (plugin.Outcome, error) {
+		for _, call := range []pluginv1.HostCall{{Method: "fly"}, {Method: "get", Body: json.RawMessage(`[]`)}} {
+			call.Service = "kv/v1"
+			if r := w.World.Host(ctx, call); r.Error == nil {
+				t.Errorf("%s %s was not refused", call.Method, call.Body)
+			}
+		}
+		return echo(ctx, w)
+	})
+	if _, err := s.ask(t, "view/v1", 1); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := s.house.Evidence(t.Context(), s.admin(), "board"); err != nil || len(found) != 1 || found[0].Used {
+		t.Errorf("got %+v, %v", found, err)
+	}
+	if in, err := s.house.Narrow(t.Context(), s.admin(), "board"); err != nil || len(in.Grants) != 0 {
+		t.Errorf("got %+v, %v", in.Grants, err)
+	}
+}
+
 // TestAFloodWaitsBehindItself: while one tenant keeps its share of a release
 // busy, another tenant's call runs at once; the flood's calls beyond the queue
 // are refused with a time.

@@ -157,10 +157,10 @@ func (h *House) hostFunc(s *Session, e *entry, l *Limits) HostFunc {
 		case service == nil:
 			return refused(pluginv1.CodeUnsupported, "this host has no service %.64q", call.Service)
 		}
-		if call.Service != catalogv1.Name { // it says itself which kinds were read
+		result = h.serve(ctx, s, service, call)
+		if call.Service != catalogv1.Name && !fault.Refuses(result.Error) { // the catalog says itself which kinds were read
 			s.Reached(call.Service, "")
 		}
-		result = h.serve(ctx, s, service, call)
 		if s.bytes += int64(len(result.Body) + len(result.Data)); s.bytes > l.HostBytes {
 			return refused(pluginv1.CodeLimit, "one call may exchange at most %d bytes with host services", l.HostBytes)
 		}

@@ -89,6 +89,19 @@ func ToGuest(err error) (e *pluginv1.Error, ok bool) {
 	return &pluginv1.Error{Code: code, Message: he.Message, Hint: he.Hint, Retryable: he.Retryable, RetryAfterSeconds: int(he.RetryAfter.Seconds())}, true
 }
 
+// Refuses reports whether a host service's answer says that it did nothing: the
+// call was wrong, unknown or not allowed. Such a call uses no grant.
+func Refuses(e *pluginv1.Error) bool {
+	if e == nil {
+		return false
+	}
+	switch e.Code {
+	case pluginv1.CodeNotGranted, pluginv1.CodeUnsupported, pluginv1.CodeForbidden, pluginv1.CodeInvalid:
+		return true
+	}
+	return false
+}
+
 // FromGuest returns a guest's failure as the portal's.
 func FromGuest(e *pluginv1.Error) *host.Error {
 	out := &host.Error{Code: hostCode(e.Code), Message: Short(e.Message), Hint: Short(e.Hint), Retryable: e.Retryable}

@@ -56,6 +56,20 @@ func TestFromGuest(t *testing.T) {
 	}
 }
 
+func TestRefuses(t *testing.T) {
+	for code, want := range map[string]bool{
+		pluginv1.CodeNotGranted: true, pluginv1.CodeUnsupported: true, pluginv1.CodeForbidden: true, pluginv1.CodeInvalid: true,
+		pluginv1.CodeNotFound: false, pluginv1.CodeUpstream: false, pluginv1.CodeConflict: false,
+	} {
+		if Refuses(&pluginv1.Error{Code: code}) != want {
+			t.Error(code)
+		}
+	}
+	if Refuses(nil) {
+		t.Error("an answer without an error refuses nothing")
+	}
+}
+
 func TestWhoIsToBlame(t *testing.T) {
 	for code, want := range map[host.Code][2]bool{ // blames the plugin, may be excused
 		host.CodePluginTrap: {true, true}, host.CodePluginFuel: {true, true}, host.CodePluginTimeout: {true, true}, host.CodePluginMemory: {true, true},
