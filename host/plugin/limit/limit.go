@@ -87,6 +87,29 @@ func (l Limits) ForRequest(n int64, ceiling *Limits) Limits {
 	return l
 }
 
+// leastStorm is how many host calls one call may try, however few it may make.
+const leastStorm = 1000
+
+// Storm ends a call that goes on to ask for host services long after it may
+// not: each refusal costs the host time, and the guest no fuel. It is nil up to
+// ten times the limit.
+func (l *Limits) Storm(tried int64) error {
+	if l.HostCalls <= 0 || (tried-1)/10 < l.HostCalls || tried <= leastStorm {
+		return nil
+	}
+	return host.Errorf(host.CodeLimit, "the call asked for host services %d times, though it may only %d times", tried, l.HostCalls).
+		WithHint("this is a defect of the plugin: it does not heed the error with the code limit")
+}
+
+// Made returns how many of the host calls that a guest tried were not refused
+// for their number.
+func (l *Limits) Made(tried int64) int64 {
+	if l.HostCalls <= 0 {
+		return tried
+	}
+	return min(tried, l.HostCalls)
+}
+
 // Of returns what is written in a manifest or by an admin; what does not
 // parse was refused before, and is as if it were not written.
 func Of(m manifestv1.Limits) Limits {

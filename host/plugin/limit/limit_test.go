@@ -55,3 +55,19 @@ func TestRate(t *testing.T) {
 		t.Error("a higher rate lends more at once")
 	}
 }
+
+func TestStorm(t *testing.T) {
+	for _, c := range []struct {
+		limit, tried, made int64
+		storm              bool
+	}{{5, 5, 5, false}, {5, 1000, 5, false}, {5, 1001, 5, true}, {200, 2000, 200, false}, {200, 2001, 200, true}, {0, 1e9, 1e9, false}} {
+		l := Limits{HostCalls: c.limit}
+		err := l.Storm(c.tried)
+		if (err != nil) != c.storm || l.Made(c.tried) != c.made {
+			t.Errorf("%d of %d: %v, %d made", c.tried, c.limit, err, l.Made(c.tried))
+		}
+		if c.storm && (host.CodeOf(err) != host.CodeLimit || host.AsError(err).Hint == "") {
+			t.Errorf("got %v", err)
+		}
+	}
+}

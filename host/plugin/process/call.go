@@ -103,6 +103,10 @@ type talk struct {
 // errStillRunning says that a guest did not end with its time.
 var errStillRunning = errors.New("the guest is still running")
 
+// errStorm says that a guest would not stop to call host services. It is likely
+// to go on, whether or not somebody listens.
+var errStorm = errors.New("the guest does not stop to call host services")
+
 // said is how a talk ended.
 type said struct {
 	result v1.Result
@@ -139,6 +143,8 @@ func (g *guest) call(ctx context.Context, in []byte, w plugin.Work, out *plugin.
 	case !timely:
 		out.Result = v1.Result{}
 		return errors.Is(s.err, errStillRunning), overdue(ctx, w.Limits.Timeout, deadline.Sub(begin), out.Usage.Wall)
+	case errors.Is(s.err, errStorm):
+		return true, host.AsError(s.err)
 	case s.err != nil && host.CodeOf(s.err) == host.CodeInternal:
 		return false, g.explain(s.err, w.Limits)
 	}
@@ -185,7 +191,11 @@ func (t *talk) run(ctx context.Context, in []byte) said {
 		if !wire.IsHostCall(m.GetValue()) {
 			return t.result(m.GetValue())
 		}
-		if err := t.send(t.answer(ctx, m.GetValue())); err != nil {
+		answer, err := t.answer(ctx, m.GetValue())
+		if err != nil {
+			return said{err: errors.Join(errStorm, err)}
+		}
+		if err := t.send(answer); err != nil {
 			return said{err: t.broken(err)}
 		}
 	}
@@ -223,9 +233,13 @@ func (t *talk) result(message []byte) said {
 	return said{result: r}
 }
 
-// answer serves one host call within the call's limits.
-func (t *talk) answer(ctx context.Context, request []byte) []byte {
+// answer serves one host call within the call's limits. A storm of calls is an
+// error.
+func (t *talk) answer(ctx context.Context, request []byte) ([]byte, error) {
 	calls, moved := t.spend(1, len(request))
+	if err := t.work.Limits.Storm(calls); err != nil {
+		return nil, err
+	}
 	raw := v2.AppendResult(nil, t.serve(ctx, request, calls, moved))
 	limit := t.work.Limits.HostBytes
 	if limit > 0 && moved+int64(len(raw)) > limit {
@@ -234,7 +248,7 @@ func (t *talk) answer(ctx context.Context, request []byte) []byte {
 		raw = v2.AppendResult(nil, refused(v1.CodeLimit, "the answer does not fit into the plugin's memory"))
 	}
 	t.spend(0, len(raw))
-	return raw
+	return raw, nil
 }
 
 func (t *talk) serve(ctx context.Context, request []byte, calls, moved int64) (result v1.Result) {
@@ -281,7 +295,7 @@ func (t *talk) tooMuch() v1.Result {
 func (t *talk) used(u plugin.Usage) plugin.Usage {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	u.Output, u.HostCalls, u.HostBytes = t.usage.Output, t.usage.HostCalls, t.usage.HostBytes
+	u.Output, u.HostCalls, u.HostBytes = t.usage.Output, t.work.Limits.Made(t.usage.HostCalls), t.usage.HostBytes
 	return u
 }
 

@@ -200,6 +200,7 @@ func asking() []Case {
 		{Name: "HostIsAbsent", Call: act("ask", 0, ""), Error: v1.CodeUnsupported, Says: "cannot be called here"},
 		{Name: "HostCallsAtTheLimit", Call: act("storm", 5, ""), Host: answers, Limits: func(l *plugin.Limits) { l.HostCalls = 5 }, Body: `{"answered":5,"refused":""}`},
 		{Name: "HostCallsBeyondTheLimit", Call: act("storm", 8, ""), Host: answers, Limits: func(l *plugin.Limits) { l.HostCalls = 5 }, Body: `{"answered":5,"refused":"limit"}`},
+		{Name: "HostCallsWithoutEnd", Call: act("storm", 5000, ""), Host: answers, Limits: func(l *plugin.Limits) { l.HostCalls = 5 }, Code: host.CodeLimit, Says: "only 5 times", Alone: true},
 		{Name: "HostBytesBeyondTheLimit", Call: act("storm", 50, "0123456789"), Host: answers, Limits: func(l *plugin.Limits) { l.HostBytes = 3000 }},
 		{Name: "HostBytesOfOneAnswer", Call: act("ask", 0, ""), Limits: func(l *plugin.Limits) { l.HostBytes = 3000 }, Error: v1.CodeLimit, Says: "3000B",
 			Host: func(context.Context, v1.HostCall) v1.Result { return v1.Result{Data: make([]byte, 4000)} }},

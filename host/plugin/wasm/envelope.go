@@ -11,6 +11,7 @@ import (
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	"github.com/callboard-dev/callboard/host/plugin/wasm/kernel"
 	"github.com/callboard-dev/callboard/schemas/codec"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	pluginv2 "github.com/callboard-dev/callboard/schemas/plugin/v2"
@@ -80,9 +81,12 @@ func refusal(code, format string, args ...any) pluginv1.Result {
 }
 
 // answer serves one host call: request and answer are in the envelope that the
-// guest chose. The answer is valid until the next one.
+// guest chose. The answer is valid until the next one. A storm of calls ends the
+// guest's call.
 func (x *exchange) answer(ctx context.Context, request []byte) []byte {
-	x.calls++
+	if x.calls++; x.limits.Storm(x.calls) != nil {
+		panic(&kernel.Fault{Kind: kernel.Storm, Limit: x.limits.HostCalls, Used: x.calls})
+	}
 	x.bytes += int64(len(request))
 	abi := abiJSON
 	if pluginv2.Is(request) {

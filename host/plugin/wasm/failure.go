@@ -91,6 +91,8 @@ func exceeded(f *kernel.Fault, lim *plugin.Limits, took time.Duration, last stri
 	case kernel.Fuel:
 		return host.Errorf(host.CodePluginFuel, "the call used more than %d units of fuel, about one for each instruction", lim.Fuel).
 			WithHint("ask for less at a time, or raise limits.fuel in the manifest")
+	case kernel.Storm:
+		return host.AsError(lim.Storm(f.Used))
 	case kernel.Stack:
 		return crashed("it overflowed its stack", last)
 	}

@@ -152,7 +152,7 @@ func corpus() []hostile {
 		{"BulkOutOfFuel", bulkStorm(), host.CodePluginFuel, "", func(l *plugin.Limits) { l.Fuel = 10_000_000 }},
 		{"Allocation", door(runtimetest.Loop(grow), zero), host.CodePluginMemory, "64MiB", nil},
 		{"EndlessRecursion", calling(0, func(self uint32) []byte { return join(runtimetest.Get(0), runtimetest.Call(self)) }), trap, "overflowed its stack", nil},
-		{"HostStorm", storm("extism:host/user", "callboard_host", long, long, runtimetest.Int64(0)), timeout, "150ms", shortly},
+		{"HostStorm", storm("extism:host/user", "callboard_host", long, long, runtimetest.Int64(0)), host.CodeLimit, "only 100 times", nil},
 		{"AllocStorm", storm(extism, "alloc", long, long, runtimetest.Int64(1)), timeout, "150ms", func(l *plugin.Limits) { shortly(l); l.Memory = 4 << 20 }},
 		{"LoadStorm", storm(extism, "load_u64", long, long, runtimetest.Int64(80)), timeout, "150ms", shortly},
 		{"LogStorm", storm(extism, "log_info", long, none, runtimetest.Int64(80)), timeout, "150ms", shortly},
@@ -206,6 +206,9 @@ func TestHostileGuests(t *testing.T) {
 					o, err := m.Call(t.Context(), w)
 					if host.CodeOf(err) != h.want || !strings.Contains(err.Error(), h.says) {
 						t.Fatalf("got %s, %v (%v)", host.CodeOf(err), err, host.AsError(err).Err)
+					}
+					if o.Usage.HostCalls > w.Limits.HostCalls {
+						t.Errorf("%d host calls are counted, %d were allowed", o.Usage.HostCalls, w.Limits.HostCalls)
 					}
 					if took := time.Since(begin); took > 5*time.Second {
 						t.Errorf("it took %s", took)

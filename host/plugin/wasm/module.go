@@ -85,7 +85,7 @@ func (m *module) Call(ctx context.Context, w plugin.Work) (o plugin.Outcome, err
 	out, used, err := m.code.Do(ctx, &c.job)
 	o.Usage.Wall = time.Since(begin)
 	o.Usage.Fuel, o.Usage.Memory, o.Usage.Output = used.Fuel, used.Memory, int64(len(out))
-	o.Usage.HostCalls, o.Usage.HostBytes = c.exchange.calls, c.exchange.bytes
+	o.Usage.HostCalls, o.Usage.HostBytes = c.limits.Made(c.exchange.calls), c.exchange.bytes
 	if err != nil {
 		return o, explain(err, &c.limits, o.Usage.Wall, c.last)
 	}

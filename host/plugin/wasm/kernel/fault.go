@@ -24,6 +24,8 @@ const (
 	// Stack: the guest called deeper than it may, in frames, or filled the
 	// stack that it keeps in its memory.
 	Stack Kind = "stack"
+	// Storm: the guest went on to call host services after it might not.
+	Storm Kind = "storm"
 	// Refused: the guest called a function that this host does not serve.
 	Refused Kind = "refused"
 )
