@@ -247,6 +247,25 @@ func TestInstallCommand(t *testing.T) {
 			t.Errorf("exit %d: %s %s", code, out, errOut)
 		}
 	})
+	t.Run("UpgradeThatCouldDoMore", func(t *testing.T) {
+		a := base()
+		more := strings.Replace(greeterPreview, `"wider":[]`, `"installed":"0.9.0","wider":[],"widened":["It has a new webhook."]`, 1)
+		a["POST /api/v1/plugin-previews"] = []string{more}
+		a["POST /api/v1/plugins/greeter/upgrade"] = []string{greeterInstance}
+		newCanned(t, a)
+		if code, _, errOut := command(t, "", "plugin", "upgrade", "greeter"); code != 1 || !strings.Contains(errOut, "  - It has a new webhook.\n") || !strings.Contains(errOut, "--yes") {
+			t.Errorf("exit %d: %s", code, errOut)
+		}
+		if code, _, errOut := command(t, "y\n", "plugin", "upgrade", "greeter"); code != 0 {
+			t.Errorf("exit %d: %s", code, errOut)
+		}
+		a["POST /api/v1/plugin-previews"] = []string{strings.Replace(more, `"wider":[]`, `"wider":[{"type":"kv/v1","quota":"2MiB","reason":"More."}]`, 1)}
+		a["GET /api/v1/plugins/greeter"] = []string{greeterInstance}
+		newCanned(t, a)
+		if code, _, errOut := command(t, "", "plugin", "upgrade", "greeter", "--yes"); code != 0 || !strings.Contains(errOut, "So far: Keep data of its own, up to 1MiB") {
+			t.Errorf("exit %d: %s", code, errOut)
+		}
+	})
 	t.Run("FailsToStart", func(t *testing.T) {
 		a := base()
 		a["GET /api/v1/plugins/greeter"] = []string{progress("failed-to-start")}

@@ -76,6 +76,15 @@ type permission manifestv1.Permission
 // what says in a line what the permission allows.
 func (p permission) what() string { return grant.Words(manifestv1.Permission(p), nil).String() }
 
+// before says what was granted of the same type.
+func (p permission) before(granted []permission) string {
+	old := make([]manifestv1.Permission, len(granted))
+	for i, g := range granted {
+		old[i] = manifestv1.Permission(g)
+	}
+	return grant.Before(old, manifestv1.Permission(p), nil)
+}
+
 // pluginPath is the API's path of an installed plugin, by either of its names.
 func pluginPath(name string) string {
 	if _, short, ok := strings.Cut(name, "/"); ok {

@@ -101,6 +101,7 @@ type releasePreview struct {
 	Installed   string       `json:"installed"`
 	Permissions []permission `json:"permissions"`
 	Wider       []permission `json:"wider"`
+	Widened     []string     `json:"widened"`
 
 	Raw json.RawMessage `json:"-"`
 }
@@ -226,7 +227,7 @@ func newPluginInstallCommand() *cobra.Command {
 				return host.Errorf(host.CodeConflict, "%s is installed already, as version %s.", p.ID, p.Installed).
 					WithHint("callboard plugin upgrade %s exchanges its release.", args[0])
 			}
-			if err := showAndAsk(cmd, yes, p, p.Permissions); err != nil {
+			if err := showAndAsk(cmd, yes, p, p.Permissions, nil); err != nil {
 				return err
 			}
 			options["acceptPermissions"], options["enable"] = true, !disabled
@@ -262,7 +263,13 @@ func newPluginUpgradeCommand() *cobra.Command {
 			if p.Installed == "" {
 				return host.Errorf(host.CodeNotFound, "%s is not installed.", p.ID).WithHint("callboard plugin install %s installs it.", args[0])
 			}
-			if err := showAndAsk(cmd, yes, p, p.Wider); err != nil {
+			var old pluginItem
+			if len(p.Wider) > 0 {
+				if err := c.get(ctx, pluginPath(p.ID), nil, &old); err != nil {
+					return err
+				}
+			}
+			if err := showAndAsk(cmd, yes, p, p.Wider, old.Grants); err != nil {
 				return err
 			}
 			req, err := rel.request(http.MethodPost, pluginPath(p.ID)+"/upgrade", map[string]any{"acceptPermissions": true, "force": force})
@@ -293,20 +300,34 @@ func sayTrial(cmd *cobra.Command, p pluginItem) {
 	}
 }
 
-// showAndAsk shows what a release asks for beyond what is granted, and asks
-// for consent where it is anything.
-func showAndAsk(cmd *cobra.Command, yes bool, p releasePreview, asks []permission) error {
+// showAndAsk shows what a release asks for beyond what is granted, beside what
+// was granted of the same type, and what else it could do more. It asks for
+// consent where it is anything.
+func showAndAsk(cmd *cobra.Command, yes bool, p releasePreview, asks, granted []permission) error {
 	w := cmd.ErrOrStderr()
 	fmt.Fprintf(w, "%s %s: %s\n", printable(p.ID), printable(p.Version), printable(p.Title))
 	if len(asks) == 0 {
 		fmt.Fprintln(w, "It asks for no further permission.")
-		return nil
+	} else {
+		fmt.Fprintln(w, "It asks for:")
 	}
-	fmt.Fprintln(w, "It asks for:")
 	for _, a := range asks {
 		fmt.Fprintf(w, "  - %s\n    because: %s\n", printable(a.what()), printable(a.Reason))
+		if before := a.before(granted); before != "" {
+			fmt.Fprintf(w, "    %s\n", printable(before))
+		}
 	}
-	return consent(cmd, yes, "Grant these permissions?")
+	if len(p.Widened) == 0 {
+		if len(asks) == 0 {
+			return nil
+		}
+		return consent(cmd, yes, "Grant these permissions?")
+	}
+	fmt.Fprintln(w, "It could do more than the installed version:")
+	for _, sentence := range p.Widened {
+		fmt.Fprintf(w, "  - %s\n", printable(sentence))
+	}
+	return consent(cmd, yes, "Grant all of this?")
 }
 
 // consent asks a person; where there is none, it refuses.

@@ -63,13 +63,14 @@ type preview struct {
 	Installed   string          `json:"installed,omitempty" doc:"The version that is installed now."`
 	Permissions []plugin.Grant  `json:"permissions" doc:"What it asks for, with reasons."`
 	Wider       []plugin.Grant  `json:"wider" doc:"The permissions that no grant covers yet."`
+	Widened     []string        `json:"widened,omitempty" doc:"What else the release could do more than the installed one, a sentence for each. It waits for consent too."`
 	Manifest    json.RawMessage `json:"manifest"`
 	Readme      string          `json:"readme,omitempty"`
 	CodeBytes   int64           `json:"codeBytes"`
 }
 
 func previewOf(p plugin.Preview) preview {
-	out := preview{Digest: p.Digest, Installed: p.Installed, Wider: some(p.Wider), Readme: p.Readme,
+	out := preview{Digest: p.Digest, Installed: p.Installed, Wider: some(p.Wider), Widened: p.Widened, Readme: p.Readme,
 		CodeBytes: p.CodeBytes, Permissions: []plugin.Grant{}}
 	if m := p.Manifest; m != nil {
 		out.ID, out.Title, out.Description, out.Version = m.Name, m.Title, m.Description, m.Version

@@ -55,9 +55,9 @@ type Preview struct {
 	Source    Source               `json:"-"`
 	// Installed is the version that the tenant has, or empty.
 	Installed string `json:"installed,omitempty"`
-	// Wider are the permissions that installing or upgrading to the release
-	// needs consent for.
-	Wider []Grant `json:"wider"`
+	// Wider and Widened are what installing or upgrading needs consent for.
+	Wider   []Grant  `json:"wider"`
+	Widened []string `json:"widened,omitempty"`
 }
 
 // Inspect reads and checks a release without installing it.
@@ -96,7 +96,7 @@ func (h *House) preview(c host.Caller, src Source, b *manifest.Bundle) Preview {
 		Source: src, Wider: b.Manifest.Permissions,
 	}
 	if e, err := h.find(c.TenantID(), b.Manifest.Name); err == nil {
-		p.Installed = e.in.Version
+		p.Installed, p.Widened = e.in.Version, grant.Widened(e.in.Manifest, b.Manifest)
 		_, p.Wider = grant.Carry(e.in.Manifest.Permissions, e.in.Grants, b.Manifest.Permissions)
 	}
 	return p

@@ -104,8 +104,10 @@ type Pending struct {
 	Version  string               `json:"version"`
 	Digest   string               `json:"digest"`
 	Manifest *manifestv1.Manifest `json:"manifest"`
-	// Wider are the permissions that no grant covers yet.
-	Wider []Grant `json:"wider"`
+	// Wider are the permissions that no grant covers yet. Widened says what
+	// else the release could do more than the installed one: see grant.Widened.
+	Wider   []Grant  `json:"wider"`
+	Widened []string `json:"widened,omitempty"`
 }
 
 // Progress says how far the compilation of a release is.

@@ -184,7 +184,7 @@ func (e *entry) now() Instance {
 		in.StateDetail = "The code is being compiled; this happens once."
 	case in.Pending != nil:
 		in.State = StateUpdatePending
-		in.StateDetail = fmt.Sprintf("Version %s asks for more permissions; version %s goes on until they are granted.", in.Pending.Version, in.Version)
+		in.StateDetail = fmt.Sprintf("Version %s asks for more; version %s goes on until that is granted.", in.Pending.Version, in.Version)
 	default:
 		in.State = StateActive
 	}
@@ -338,7 +338,7 @@ func (h *House) entry(ctx context.Context, row record.Instance) *entry {
 	if row.PendingDigest != "" {
 		next := h.release(ctx, row.PendingDigest)
 		_, wider := grant.Carry(r.manifest.Permissions, in.Grants, next.manifest.Permissions)
-		in.Pending = &Pending{Version: next.row.Version, Digest: next.row.Digest, Manifest: next.manifest, Wider: wider}
+		in.Pending = &Pending{Version: next.row.Version, Digest: next.row.Digest, Manifest: next.manifest, Wider: wider, Widened: grant.Widened(r.manifest, next.manifest)}
 	}
 	e.in = in
 	e.unready = sync.OnceValue(func() error { return r.form.Ready(in.Config, in.Secrets) })

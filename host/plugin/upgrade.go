@@ -27,8 +27,8 @@ type UpgradeOptions struct {
 }
 
 // Upgrade brings an instance to another release of its plugin. Calls that run
-// finish on the old one. Where the new release asks for more than was granted,
-// and o does not grant it, the old release goes on and the state is
+// finish on the old one. Where the new release could do more than was consented
+// to, and o does not grant it, the old release goes on and the state is
 // StateUpdatePending until Grant.
 func (h *House) Upgrade(ctx context.Context, c host.Caller, name string, src Source, o UpgradeOptions) (Instance, error) {
 	if err := h.manage(ctx, c, name); err != nil {
@@ -112,9 +112,9 @@ func upgradeRow(row *record.Instance, old *manifestv1.Manifest, b *manifest.Bund
 	case !row.Consented:
 		// Nothing was granted yet, so nothing goes on: consent is still due.
 		kept = nil
-	case len(wider) > 0:
-		if err := setup.Of(b.Manifest).Check(configOf(row, o.Config)); err != nil && row.Enabled {
-			return unfit(b.Manifest, err)
+	case len(wider) > 0 || len(grant.Widened(old, b.Manifest)) > 0:
+		if err := setup.Of(b.Manifest).Check(row.ConfigOr(o.Config)); err != nil && row.Enabled {
+			return setup.Unfit(b.Manifest.Version, err)
 		}
 		row.PendingDigest = b.Digest
 		return nil
@@ -123,19 +123,12 @@ func upgradeRow(row *record.Instance, old *manifestv1.Manifest, b *manifest.Bund
 	return switchTo(row, b.Digest, b.Manifest, kept, o.Config)
 }
 
-func configOf(row *record.Instance, config json.RawMessage) json.RawMessage {
-	if config != nil {
-		return config
-	}
-	return json.RawMessage(row.Config)
-}
-
 // switchTo makes another release the instance's own and remembers the old one
 // for Rollback.
 func switchTo(row *record.Instance, digest string, m *manifestv1.Manifest, grants []Grant, config json.RawMessage) error {
-	chosen, form := configOf(row, config), setup.Of(m)
+	chosen, form := row.ConfigOr(config), setup.Of(m)
 	if err := form.Check(chosen); err != nil && (row.Enabled || config != nil) {
-		return unfit(m, err)
+		return setup.Unfit(m.Version, err)
 	}
 	row.PreviousDigest, row.PreviousGrants, row.PreviousConfig = row.Digest, row.Grants, row.Config
 	row.Digest, row.PendingDigest, row.Config = digest, "", setup.Given(chosen)
@@ -144,12 +137,6 @@ func switchTo(row *record.Instance, digest string, m *manifestv1.Manifest, grant
 	row.UpgradedAt = &now
 	fulfil(row, m, form)
 	return row.SetGranted(grants)
-}
-
-func unfit(m *manifestv1.Manifest, err error) error {
-	e := host.AsError(err)
-	e.Message = "version " + m.Version + " needs another configuration: " + e.Message
-	return e.WithHint("give the upgrade a configuration that fits")
 }
 
 // Rollback brings an instance back to the release, grants and configuration

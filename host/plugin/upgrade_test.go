@@ -78,6 +78,44 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
+// TestUpgradeThatCouldDoMore: what is more beside the permissions waits too.
+func TestUpgradeThatCouldDoMore(t *testing.T) {
+	const entrance = `  - type: webhook/v1
+    webhooks: [{id: push, scheme: github, secret: signing}]
+secrets: [{name: signing, title: Secret, reason: Checks who sends.}]
+`
+	for name, c := range map[string]struct{ had, asks, says string }{
+		"AWebhook":   {kvPermission, entrance + kvPermission, "webhook “push”"},
+		"HigherFuel": {"limits: {fuel: 1000000000}\n" + kvPermission, "limits: {fuel: 2000000000}\n" + kvPermission, "fuel: 2000000000, before 1000000000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, nil)
+			few := []plugin.Grant{{Type: "kv/v1", Quota: "100B"}}
+			s.install(t, museum(t, "1.0.0", c.had), plugin.InstallOptions{Grants: few, Enable: true})
+			next := museum(t, "1.1.0", c.asks)
+			if p, err := s.house.Inspect(t.Context(), s.admin(), next); err != nil || !strings.Contains(strings.Join(p.Widened, " "), c.says) {
+				t.Errorf("before the upgrade it says %q, %v", p.Widened, err)
+			}
+			for _, end := range []string{"dropped", "granted"} {
+				in, err := s.house.Upgrade(t.Context(), s.admin(), "museum", next, plugin.UpgradeOptions{})
+				if err != nil || in.Version != "1.0.0" || in.Pending == nil || len(in.Pending.Wider) != 0 || len(in.Grants) != 1 || in.Grants[0].Quota != "100B" {
+					t.Fatalf("got %+v, %v", in, err)
+				}
+				if !strings.Contains(strings.Join(in.Pending.Widened, " "), c.says) {
+					t.Errorf("it waits for %q", in.Pending.Widened)
+				}
+				if end == "dropped" {
+					if in, err = s.house.Rollback(t.Context(), s.admin(), "museum"); err != nil || in.Version != "1.0.0" || in.Pending != nil {
+						t.Fatalf("got %+v, %v", in, err)
+					}
+				} else if in, err = s.house.Grant(t.Context(), s.admin(), "museum", few); err != nil || in.Version != "1.1.0" || in.Pending != nil {
+					t.Errorf("got %+v, %v", in, err)
+				}
+			}
+		})
+	}
+}
+
 func TestUpgradeRefuses(t *testing.T) {
 	s := newStage(t, nil)
 	src := museum(t, "1.5.0", "")

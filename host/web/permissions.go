@@ -69,13 +69,15 @@ func granted(in plugin.Instance) []form.Permission {
 }
 
 // compared are a newer release's permissions beside those of the installed
-// one: new, unchanged, or dropped.
-func compared(in plugin.Instance, next *manifestv1.Manifest, wider []plugin.Grant) []form.Permission {
+// one: new, unchanged, or dropped. Before them stands what else the release
+// could do more.
+func compared(in plugin.Instance, next *manifestv1.Manifest, wider []plugin.Grant, widened []string) []form.Permission {
 	out := asked(next)
 	for i, p := range next.Permissions {
 		out[i].Change = form.Unchanged
 		if slices.ContainsFunc(wider, func(w plugin.Grant) bool { return reflect.DeepEqual(withoutReason(w), withoutReason(p)) }) {
-			out[i].Change = form.New
+			before := grant.Before(in.Grants, p, func(name string) string { return secretTitle(in.Manifest, name) })
+			out[i].Change, out[i].Note = form.New, strings.TrimSpace(out[i].Note+" "+before)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b form.Permission) int { return cmp.Compare(weightOf(a.Change), weightOf(b.Change)) })
@@ -86,7 +88,11 @@ func compared(in plugin.Instance, next *manifestv1.Manifest, wider []plugin.Gran
 			out = append(out, gone)
 		}
 	}
-	return out
+	more := make([]form.Permission, 0, len(widened)+len(out))
+	for _, sentence := range widened {
+		more = append(more, form.Permission{Icon: "shield", Verb: sentence, Change: form.New})
+	}
+	return append(more, out...)
 }
 
 func weightOf(c form.Change) int {

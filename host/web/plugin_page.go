@@ -204,7 +204,7 @@ func tookInWords(d time.Duration) string {
 	return fmt.Sprintf("%.2f s", d.Seconds())
 }
 
-// upgradeTab shows what a waiting release asks for beyond the installed one.
+// upgradeTab shows what a waiting release asks for, or could do, beyond the installed one.
 func (v *visit) upgradeTab(in plugin.Instance) g.Node {
 	if in.Pending == nil {
 		return ui.Card{Flush: true, Body: ui.Empty{Icon: "check", Title: "No upgrade waits", Text: "Version " + in.Version + " is the newest that was brought here."}}
@@ -216,7 +216,7 @@ func (v *visit) upgradeTab(in plugin.Instance) g.Node {
 			h.Form(v.post(pluginURL(in.Short)+"/rollback"), ui.Button{Label: "Keep " + in.Version}))
 	}
 	return ui.Card{Title: "This version asks for more", Flush: true, Chips: []g.Node{ui.Chip{Text: "Waiting for your approval", Tone: ui.Warn}},
-		Origin: ui.Origin{Label: in.Version + " keeps serving until then"}, Body: form.Consent{Items: compared(in, in.Pending.Manifest, in.Pending.Wider)}, Foot: foot}
+		Origin: ui.Origin{Label: in.Version + " keeps serving until then"}, Body: form.Consent{Items: compared(in, in.Pending.Manifest, in.Pending.Wider, in.Pending.Widened)}, Foot: foot}
 }
 
 func (v *visit) permissionsTab(in plugin.Instance) g.Node {

@@ -192,7 +192,7 @@ func (v *visit) installForm(status int, p plugin.Preview, sent []byte, failure *
 		if err != nil {
 			return err
 		}
-		head.Title, items, label, first = "Upgrade "+title, compared(in, m, p.Wider), "Approve and upgrade", "What changes from "+p.Installed
+		head.Title, items, label, first = "Upgrade "+title, compared(in, m, p.Wider, p.Widened), "Approve and upgrade", "What changes from "+p.Installed
 	}
 	fields := g.Group{v.post("/plugins/install"), form.Hidden("bundled", m.Name), form.Hidden("digest", p.Digest), ui.If(failure != nil, func() g.Node {
 		return ui.Banner{Tone: ui.Bad, Title: failure.Message, Text: failure.Hint}

@@ -155,7 +155,7 @@ func TestPages(t *testing.T) {
 		"/plugins/install?bundled=callboard/metrics": {"Reads the workflow runs", "Grant and install", "Access token"},
 		"/plugins/install?bundled=callboard/builds":  {"Approve and upgrade", "Keep 1.0.0"},
 		"/plugins/argo-cd":                           {"48,210", "plugin-timeout", "The new version asks for more"},
-		"/plugins/argo-cd?tab=upgrade":               {"Approve and upgrade", "Keep 2.2.1", "argocd.eu.northwind.example", "New"},
+		"/plugins/argo-cd?tab=upgrade":               {"Approve and upgrade", "Keep 2.2.1", "argocd.eu.northwind.example", "New", "new schedule: “sync”", "So far: Reach"},
 		"/plugins/argo-cd?tab=permissions":           {"Granted", "Save what it may do", "What it used in the last 30 days", "4,211", "Narrow to what is used", "Never"},
 		"/plugins/argo-cd?tab=configuration":         {"Argo CD URL", "It has a value", "Servers", "Add one"},
 		"/plugins/builds?tab=operations":             {"/api/plugins/builds/runs/{run}/rerun", "buildsRerun"},

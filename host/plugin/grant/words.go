@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/callboard-dev/callboard/host/plugin/manifest"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	blobv1 "github.com/callboard-dev/callboard/schemas/service/blob/v1"
 	cachev1 "github.com/callboard-dev/callboard/schemas/service/cache/v1"
 	catalogv1 "github.com/callboard-dev/callboard/schemas/service/catalog/v1"
@@ -105,11 +107,57 @@ func reach(p Permission, secretTitle func(string) string) Wording {
 			name = secretTitle(name)
 		}
 		w.Notes = append(w.Notes, "Uses the secret “"+name+"”: the host signs requests with it, the plugin never sees it.")
+		if how := sent(p.Auth); how != "" {
+			w.Notes = append(w.Notes, how)
+		}
 	}
 	if p.Private {
 		w.Notes = append(w.Notes, "Private addresses too: it may reach into your own network.")
 	}
 	return w
+}
+
+// sent says how a secret goes out, where it is not as a bearer token.
+func sent(a *manifestv1.Auth) string {
+	scopes := ""
+	if len(a.Scopes) > 0 {
+		scopes = " for " + strings.Join(a.Scopes, ", ")
+	}
+	switch a.Type {
+	case "query":
+		return "It goes in the address of the request as " + a.Name + "."
+	case "header":
+		return "It goes in the header " + a.Name + "."
+	case "basic":
+		return "It goes as the password of the user " + a.Username + "."
+	case "oauth2":
+		if a.Audience != "" {
+			scopes += " and the audience " + a.Audience
+		}
+		return "The host changes it at " + a.TokenURL + " into an OAuth 2.0 token of the client " + a.ClientID + scopes + "."
+	case "aws":
+		return "It signs as the AWS access key " + a.AccessKeyID + ", for " + a.Service + " in " + a.Region + "."
+	case "google":
+		return "The host changes it into a Google token" + scopes + "."
+	case "github-app":
+		return "The host changes it at " + cmp.Or(a.APIURL, manifest.GitHubAPI) + " into a token of the GitHub App " + a.AppID + ", installation " + a.InstallationID + "."
+	}
+	return ""
+}
+
+// Before says what permissions of p's type were granted so far, for people who
+// compare them with p; empty if there were none.
+func Before(granted []Permission, p Permission, secretTitle func(name string) string) string {
+	var old []string
+	for _, g := range granted {
+		if g.Type == p.Type {
+			old = append(old, Words(g, secretTitle).String())
+		}
+	}
+	if len(old) == 0 {
+		return ""
+	}
+	return "So far: " + strings.Join(old, "; ")
 }
 
 func tablesOf(p Permission, upTo string) Wording {

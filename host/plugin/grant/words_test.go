@@ -31,6 +31,22 @@ func TestEveryPermissionHasWords(t *testing.T) {
 	}
 }
 
+func signed(a manifestv1.Auth) Permission {
+	a.Secret = "token"
+	return Permission{Type: "http/v1", Hosts: []string{"https://a"}, Auth: &a}
+}
+
+// TestBefore: what is wider stands beside what was granted of its type.
+func TestBefore(t *testing.T) {
+	had := []Permission{store("1MiB"), signed(manifestv1.Auth{Type: "bearer"})}
+	if got := Before(had, signed(manifestv1.Auth{Type: "query", Name: "key"}), nil); !strings.HasPrefix(got, "So far: Reach https://a.") || strings.Contains(got, "address") {
+		t.Errorf("got %q", got)
+	}
+	if got := Before(had, reads(), nil); got != "" {
+		t.Errorf("nothing was granted, got %q", got)
+	}
+}
+
 // TestWords: whatever widens a permission is said.
 func TestWords(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -40,6 +56,13 @@ func TestWords(t *testing.T) {
 		"Hosts":        {Permission{Type: "http/v1", Hosts: []string{"https://a.example", "${config.url}"}}, []string{"Reach https://a.example, the host of “url” in its configuration"}},
 		"Private":      {Permission{Type: "http/v1", Hosts: []string{"https://a"}, Private: true}, []string{"your own network"}},
 		"Secret":       {Permission{Type: "http/v1", Hosts: []string{"https://a"}, Auth: &manifestv1.Auth{Type: "bearer", Secret: "token"}}, []string{"the secret “token”"}},
+		"Query":        {signed(manifestv1.Auth{Type: "query", Name: "key"}), []string{"in the address of the request as key"}},
+		"Header":       {signed(manifestv1.Auth{Type: "header", Name: "X-Key"}), []string{"in the header X-Key"}},
+		"Basic":        {signed(manifestv1.Auth{Type: "basic", Username: "ann"}), []string{"password of the user ann"}},
+		"OAuth":        {signed(manifestv1.Auth{Type: "oauth2", TokenURL: "https://t", ClientID: "c", Scopes: []string{"all"}, Audience: "them"}), []string{"https://t", "client c for all and the audience them"}},
+		"AWS":          {signed(manifestv1.Auth{Type: "aws", AccessKeyID: "AK", Service: "s3", Region: "eu"}), []string{"AWS access key AK, for s3 in eu"}},
+		"Google":       {signed(manifestv1.Auth{Type: "google", Scopes: []string{"read"}}), []string{"Google token for read"}},
+		"GitHubApp":    {signed(manifestv1.Auth{Type: "github-app", AppID: "1", InstallationID: "2"}), []string{"https://api.github.com", "App 1, installation 2"}},
 		"CatalogRead":  {Permission{Type: "catalog/v1", Kinds: []string{"API"}}, []string{"Read from the catalog API"}},
 		"CatalogWrite": {Permission{Type: "catalog/v1", Write: true}, []string{"change", "entities of all kinds", "remove"}},
 		"Tables":       {Permission{Type: "table/v1", Quota: "1MiB", Rows: 9, Tables: []manifestv1.Table{{Name: "runs"}}}, []string{"1MiB and 9 rows", "Tables: runs."}},

@@ -83,6 +83,14 @@ type Installation struct {
 	Revision int64  `bun:"revision"`
 }
 
+// ConfigOr returns another configuration, if it is not nil, else the row's own.
+func (r *Instance) ConfigOr(other json.RawMessage) json.RawMessage {
+	if other != nil {
+		return other
+	}
+	return json.RawMessage(r.Config)
+}
+
 // Digests are the releases that the instance needs.
 func (r *Instance) Digests() []string {
 	var out []string

@@ -29,6 +29,13 @@ func Of(m *manifestv1.Manifest) *Form {
 	})}
 }
 
+// Unfit says of a release that the configuration does not fit it.
+func Unfit(version string, err error) error {
+	e := host.AsError(err)
+	e.Message = "version " + version + " needs another configuration: " + e.Message
+	return e.WithHint("give the upgrade a configuration that fits")
+}
+
 // Given is a configuration as it is stored: what somebody chose, and no
 // defaults, so that those of the next release hold for the rest.
 func Given(raw json.RawMessage) string {

@@ -43,7 +43,7 @@ func (r *Rooms) stockPlugins() {
 	r.Installed = []plugin.Instance{
 		{ID: "i1", Name: cd.Name, Short: "argo-cd", Version: "2.2.1", Digest: digest("a"), State: plugin.StateUpdatePending, Enabled: true, Manifest: &old, Grants: old.Permissions,
 			Config: json.RawMessage(`{"url": "https://argocd.northwind.example", "interval": 60}`), Secrets: []string{"token"}, Previous: "2.2.0", Readme: "# Argo CD\n\nShows **sync and health**.\n",
-			Pending: &plugin.Pending{Version: cd.Version, Digest: digest("b"), Manifest: cd, Wider: cd.Permissions[:1]}, InstalledAt: r.now.Add(-900 * time.Hour), UpdatedAt: r.now.Add(-2 * time.Hour)},
+			Pending: &plugin.Pending{Version: cd.Version, Digest: digest("b"), Manifest: cd, Wider: cd.Permissions[:1], Widened: []string{"It has a new schedule: “sync”, every 1m."}}, InstalledAt: r.now.Add(-900 * time.Hour), UpdatedAt: r.now.Add(-2 * time.Hour)},
 		{ID: "i2", Name: ci.Name, Short: "builds", Version: "1.0.0", Digest: digest("c"), State: plugin.StateActive, Enabled: true, Manifest: ci, Grants: ci.Permissions, Config: json.RawMessage(`{}`),
 			InstalledAt: r.now.Add(-50 * time.Hour), UpdatedAt: r.now.Add(-12 * time.Minute)}}
 	fresh := *ci
