@@ -38,6 +38,9 @@ func (h *House) Upgrade(ctx context.Context, c host.Caller, name string, src Sou
 	if err != nil {
 		return Instance{}, err
 	}
+	if err := h.trusted(c, b); err != nil {
+		return Instance{}, err
+	}
 	if err := h.keep(b); err != nil {
 		return Instance{}, err
 	}
