@@ -219,6 +219,9 @@ func letsIn(t *testing.T, begin func(db *store.DB, development bool, allowed ...
 			if c.in && err != nil {
 				t.Errorf("got %v", err)
 			}
+			if _, up := h.Upgrade(t.Context(), admin, "heavy", upload, plugin.UpgradeOptions{}); !c.in && host.CodeOf(up) != host.CodeForbidden {
+				t.Errorf("an upgrade to it: %v", up)
+			}
 			if !c.in && (host.CodeOf(err) != host.CodeForbidden || !strings.Contains(err.Error(), "--process-plugins acme/heavy@"+digest)) {
 				t.Errorf("got %v", err)
 			}
