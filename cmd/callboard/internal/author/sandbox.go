@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"path/filepath"
-	"time"
 
 	"github.com/callboard-dev/callboard/host"
 	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/limit"
 	"github.com/callboard-dev/callboard/host/plugin/manifest"
 	"github.com/callboard-dev/callboard/host/plugin/process"
 	"github.com/callboard-dev/callboard/host/plugin/wasm"
@@ -15,16 +15,6 @@ import (
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	"github.com/callboard-dev/callboard/sdk"
-)
-
-// What a call may use where the manifest does not say.
-const (
-	defaultTimeout = 10 * time.Second
-	defaultMemory  = 64 << 20
-	defaultOutput  = 4 << 20
-	maxInput       = 8 << 20
-	maxHostCalls   = 1000
-	maxLogBytes    = 64 << 10
 )
 
 // runtimeOf returns the runtime of a plugin, with the author's own cache.
@@ -67,38 +57,36 @@ func (s Settings) checkCode(ctx context.Context, bundle *manifest.Bundle) (err e
 	return runtime.Check(bundle.Code)
 }
 
-// limitsOf returns what one call may use.
-func limitsOf(l manifestv1.Limits) (plugin.Limits, error) {
-	out := plugin.Limits{
-		Timeout: defaultTimeout, Memory: defaultMemory, Output: defaultOutput,
-		Input: maxInput, HostCalls: maxHostCalls, LogBytes: maxLogBytes,
+// limitsOf returns what one call may use: what the manifest says, and else what
+// a portal gives.
+func limitsOf(m manifestv1.Limits) (plugin.Limits, error) {
+	asked, err := limit.Parse(m)
+	if err != nil {
+		return plugin.Limits{}, err
 	}
-	var err error
-	if l.Timeout != "" {
-		if out.Timeout, err = time.ParseDuration(l.Timeout); err != nil {
-			return out, err
-		}
-	}
-	if l.Memory != "" {
-		if out.Memory, err = manifest.Bytes(l.Memory); err != nil {
-			return out, err
-		}
-	}
-	if l.Output != "" {
-		out.Output, err = manifest.Bytes(l.Output)
-	}
-	return out, err
+	usual, _ := limit.Defaults()
+	return asked.Or(usual), nil
+}
+
+// ceilingOf returns how far a large request may raise the limits: to the ceiling
+// of a portal, or to what the manifest asks for above it.
+func ceilingOf(l plugin.Limits) *plugin.Limits {
+	_, ceiling := limit.Defaults()
+	ceiling.Fuel, ceiling.Memory = max(ceiling.Fuel, l.Fuel), max(ceiling.Memory, l.Memory)
+	return &ceiling
 }
 
 // guestOf lets a compiled module answer as an SDK's plugin does. What the
 // sandbox says about a broken call becomes an error of the envelope.
 func guestOf(module plugin.Module, lim plugin.Limits) func(context.Context, sdk.Host, []byte) []byte {
+	ceiling := ceilingOf(lim)
 	return func(ctx context.Context, services sdk.Host, in []byte) []byte {
 		var call pluginv1.Call
 		err := json.Unmarshal(in, &call)
 		var o plugin.Outcome
 		if err == nil {
-			o, err = module.Call(ctx, plugin.Work{Call: call, Limits: lim, World: plugin.World{Host: plugin.HostFunc(services)}})
+			mine := lim.ForRequest(int64(len(call.Body)+len(call.Data)), ceiling)
+			o, err = module.Call(ctx, plugin.Work{Call: call, Limits: mine, World: plugin.World{Host: plugin.HostFunc(services)}})
 		}
 		if err != nil {
 			e := host.AsError(err)

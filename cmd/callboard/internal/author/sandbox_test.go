@@ -1,0 +1,53 @@
+package author
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin"
+	"github.com/callboard-dev/callboard/host/plugin/limit"
+	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
+	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
+)
+
+// TestLimitsAreThoseOfAPortal: what a manifest does not say is as on a portal,
+// what it says holds, and what is larger may use more.
+func TestLimitsAreThoseOfAPortal(t *testing.T) {
+	usual, _ := limit.Defaults()
+	got, err := limitsOf(manifestv1.Limits{})
+	if err != nil || got.Fuel != usual.Fuel || got.Input != usual.Input || got.HostCalls != usual.HostCalls || got.HostBytes != usual.HostBytes ||
+		got.Memory != usual.Memory || got.Output != usual.Output || got.Timeout != usual.Timeout || got.LogBytes != usual.LogBytes {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	got, err = limitsOf(manifestv1.Limits{Timeout: "2s", Memory: "80MiB", Input: "3MiB", Output: "1MiB", HostBytes: "5MiB", Fuel: 7e9, HostCalls: 9})
+	if err != nil || got.Timeout != 2*time.Second || got.Memory != 80<<20 || got.Input != 3<<20 || got.Output != 1<<20 || got.HostBytes != 5<<20 || got.Fuel != 7e9 || got.HostCalls != 9 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, err := limitsOf(manifestv1.Limits{Memory: "much"}); host.CodeOf(err) != host.CodeInvalid {
+		t.Errorf("got %v", err)
+	}
+	module := &listener{}
+	call, err := json.Marshal(pluginv1.Call{ABI: 1, Body: json.RawMessage(`"12345678"`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guestOf(module, got)(t.Context(), nil, call)
+	if want := got.Fuel + 10*got.FuelPerByte; module.limits.Fuel != want || module.limits.Memory != got.Memory+10*got.MemoryPerByte {
+		t.Errorf("got %+v, want %d of fuel", module.limits, want)
+	}
+}
+
+// listener is a module that notes its limits and fails as it is told.
+type listener struct {
+	plugin.Module
+	limits plugin.Limits
+}
+
+// Call implements plugin.Module.
+func (l *listener) Call(_ context.Context, w plugin.Work) (plugin.Outcome, error) {
+	l.limits = w.Limits
+	return plugin.Outcome{}, nil
+}
