@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/callboard-dev/callboard/host"
+	"github.com/callboard-dev/callboard/host/plugin/fault"
+	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
 	"github.com/callboard-dev/callboard/sdk"
 	"github.com/callboard-dev/callboard/sdk/sdktest"
 )
@@ -49,17 +51,23 @@ func (b *bench) protect(f func() error) (err error) {
 }
 
 // explained gives an error of the SDK the form that the command line prints:
-// its code and its hint.
+// the code that a portal gives it, and its hint.
 func explained(err error) error {
 	var e *sdk.Error
 	if !errors.As(err, &e) {
 		return err
 	}
-	out := host.Errorf(host.CodeUpstream, "%s: %s", e.Code, e.Message).WithHint("%s", e.Hint)
+	out := coded(fault.FromGuest(&pluginv1.Error{Code: string(e.Code), Message: e.Message, Hint: e.Hint}))
 	if e.RetryAfter > 0 {
 		out.Hint = strings.TrimSpace(fmt.Sprintf("%s Try again in %s.", out.Hint, e.RetryAfter))
 	}
 	return out
+}
+
+// coded puts an error's code in front of its message.
+func coded(e *host.Error) *host.Error {
+	e.Message = string(e.Code) + ": " + e.Message
+	return e
 }
 
 // printLogs prints what the plugin logged.

@@ -76,7 +76,7 @@ func (s Settings) measure(cmd *cobra.Command, dir string, t trial, calls int) (e
 		})
 		if err := errors.Join(err, errors.Join(w.bench.faults...), ctx.Err()); err != nil {
 			printLogs(cmd.ErrOrStderr(), w.portal.Logs())
-			return explained(err)
+			return w.scale.explained(err)
 		}
 		if i > 0 {
 			used = append(used, w.scale.used())

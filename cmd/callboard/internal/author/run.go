@@ -124,10 +124,10 @@ func (s Settings) run(cmd *cobra.Command, dir string, t trial) (err error) {
 	printLogs(cmd.ErrOrStderr(), w.portal.Logs())
 	printUsage(cmd.ErrOrStderr(), w.module.Facts(), w.scale.used())
 	if err := s.keep(cmd, t, w, tape); err != nil {
-		return errors.Join(explained(callErr), err)
+		return errors.Join(w.scale.explained(callErr), err)
 	}
 	if err := errors.Join(callErr, errors.Join(w.bench.faults...)); err != nil {
-		return explained(err)
+		return w.scale.explained(err)
 	}
 	return writeJSON(cmd.OutOrStdout(), answer)
 }

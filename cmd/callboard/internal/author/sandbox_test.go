@@ -11,6 +11,7 @@ import (
 	"github.com/callboard-dev/callboard/host/plugin/limit"
 	manifestv1 "github.com/callboard-dev/callboard/schemas/manifest/v1"
 	pluginv1 "github.com/callboard-dev/callboard/schemas/plugin/v1"
+	"github.com/callboard-dev/callboard/sdk"
 )
 
 // TestLimitsAreThoseOfAPortal: what a manifest does not say is as on a portal,
@@ -44,10 +45,34 @@ func TestLimitsAreThoseOfAPortal(t *testing.T) {
 type listener struct {
 	plugin.Module
 	limits plugin.Limits
+	fails  error
 }
 
 // Call implements plugin.Module.
 func (l *listener) Call(_ context.Context, w plugin.Work) (plugin.Outcome, error) {
 	l.limits = w.Limits
-	return plugin.Outcome{}, nil
+	return plugin.Outcome{}, l.fails
+}
+
+// TestFailuresHaveThePortalsCodes: an author reads of a failure what a portal
+// would say, not what the envelope can.
+func TestFailuresHaveThePortalsCodes(t *testing.T) {
+	for _, code := range []host.Code{host.CodePluginTrap, host.CodePluginFuel, host.CodePluginOutput, host.CodePluginMemory, host.CodePluginTimeout, host.CodeLimit, host.CodeTooLarge} {
+		c := &scale{Module: &listener{fails: host.Errorf(code, "so it is").WithHint("Do it.")}}
+		guestOf(c, plugin.Limits{})(t.Context(), nil, []byte(`{}`))
+		err := c.explained(&sdk.Error{Code: sdk.CodeInternal, Message: "so it is"})
+		if host.CodeOf(err) != code || err.Error() != string(code)+": so it is (Do it.)" {
+			t.Errorf("%s: got %v", code, err)
+		}
+	}
+	c := &scale{Module: &listener{}}
+	guestOf(c, plugin.Limits{})(t.Context(), nil, []byte(`{}`))
+	for code, want := range map[sdk.Code]host.Code{sdk.CodeInternal: host.CodePluginTrap, sdk.CodeUnsupported: host.CodePluginUnsupported, sdk.CodeNotFound: host.CodeNotFound} {
+		if err := c.explained(&sdk.Error{Code: code, Message: "no"}); host.CodeOf(err) != want || err.Error() != string(want)+": no" {
+			t.Errorf("%s: got %v", code, err)
+		}
+	}
+	if err := c.explained(nil); err != nil {
+		t.Errorf("got %v", err)
+	}
 }

@@ -80,7 +80,7 @@ func (s Settings) fill(cmd *cobra.Command, dir string, t trial, watched bool, w 
 		return nil
 	})
 	if w.portal == nil {
-		return explained(errors.Join(err, errors.Join(w.bench.faults...)))
+		return w.scale.explained(errors.Join(err, errors.Join(w.bench.faults...)))
 	}
 	return err
 }
@@ -143,15 +143,16 @@ func (s Settings) named(cmd *cobra.Command, dir string) (code []byte, err error)
 // scale weighs the calls of a module.
 type scale struct {
 	plugin.Module
-	mu   sync.Mutex
-	last plugin.Usage
+	mu     sync.Mutex
+	last   plugin.Usage
+	failed error // why the last call failed, in the host's words
 }
 
 // Call passes the call on and keeps what it used.
 func (c *scale) Call(ctx context.Context, w plugin.Work) (plugin.Outcome, error) {
 	o, err := c.Module.Call(ctx, w)
 	c.mu.Lock()
-	c.last = o.Usage
+	c.last, c.failed = o.Usage, err
 	c.mu.Unlock()
 	return o, err
 }
@@ -161,6 +162,19 @@ func (c *scale) used() plugin.Usage {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.last
+}
+
+// explained gives a failed call the form that the command line prints. Where
+// the sandbox ended the call, its own error says more than the envelope's.
+func (c *scale) explained(err error) error {
+	c.mu.Lock()
+	failed := c.failed
+	c.mu.Unlock()
+	if err == nil || failed == nil {
+		return explained(err)
+	}
+	out := *host.AsError(failed)
+	return coded(&out)
 }
 
 // printUsage prints what a call used, in one line.
