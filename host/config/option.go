@@ -175,7 +175,7 @@ var pluginName = regexp.MustCompile(`^(\*|[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*(
 func processPlugins(c *Config, v string) error {
 	for _, name := range strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' }) {
 		if !pluginName.MatchString(name) {
-			return fmt.Errorf("%q is not a release, namespace/name@sha256:...", name)
+			return fmt.Errorf("%q is not a release, which is namespace/name@sha256 with its digest", name)
 		}
 		c.ProcessPlugins = append(c.ProcessPlugins, name)
 	}
